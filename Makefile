@@ -1,0 +1,46 @@
+# Two commands: `make demo` and `make test`. Everything lives in .venv; versions are pinned in constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check format model lock clean
+
+demo: $(VENV)/.core
+	@$(BIN)/loanlint scan --format human data/examples/page.html || test $$? -eq 1
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/loanlint data validate
+	$(BIN)/loanlint model verify
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+model: $(VENV)/.dev ## train the shipped model from data/
+	$(BIN)/loanlint train --out models/default
+
+lock: ## write the versions of .venv into constraints.txt
+	$(BIN)/pip freeze --exclude-editable --exclude loanlint | grep -v '^loanlint' > constraints.txt
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("loanlint needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -e '.[train,dev]'
+	touch $@ $(VENV)/.core
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache

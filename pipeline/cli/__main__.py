@@ -1,0 +1,5 @@
+"""``python -m pipeline.cli`` is ``loanlint``."""
+
+from . import main
+
+main()

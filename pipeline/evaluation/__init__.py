@@ -1,0 +1,1 @@
+"""Evaluation: metrics, attacks, peers, reports, pinned floors."""

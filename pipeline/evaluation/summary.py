@@ -1,0 +1,129 @@
+"""The figures of an evaluation, as plain data; tables and reports print this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..taxonomy import SEVERITY_LABELS
+from .bench import Scored
+from .metrics import (
+    average_precision,
+    best_f1,
+    bootstrap,
+    calibration_error,
+    f1,
+    precision_at_base_rate,
+    recall_at_fpr,
+)
+
+BASE_RATES = (0.01, 0.001, 0.0001)
+MENTION = ("warning", "news_case", "legal_qa", "complaint", "user_question")
+MIN_CODE_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Thresholds of the operating points, and of the codes."""
+
+    points: Mapping[str, tuple[float, float, float]]
+    codes: Mapping[str, float]
+
+
+def summarise(scored: Scored, thresholds: Thresholds, rounds: int = 300) -> dict[str, Any]:
+    """Every figure of one file. Severity 1 is left out of yes/no figures."""
+    severity = scored.severity
+    use = severity != 1
+    y, p = severity[use] >= 2, scored.p2[use]
+    groups = [r.group for r, u in zip(scored.rows, use, strict=True) if u]
+    out: dict[str, Any] = {
+        "rows": len(scored.rows),
+        "by_severity": {label: int((severity == i).sum()) for i, label in enumerate(SEVERITY_LABELS)},
+    }
+    if y.any() and not y.all():
+        out["average_precision"] = average_precision(y, p)
+        out["average_precision_interval"] = bootstrap(average_precision, y, p, groups, rounds)
+        out["best_f1"], out["best_f1_threshold"] = best_f1(y, p)
+        out["recall_at_1pct_fpr"] = recall_at_fpr(y, p, 0.01)
+        out["recall_interval"] = bootstrap(lambda a, b: recall_at_fpr(a, b, 0.01), y, p, groups, rounds)
+        out["calibration_error"] = calibration_error(y, p)
+    low = severity <= 1
+    if (severity == 1).any():
+        out["borderline_average_precision"] = average_precision(severity[low] == 1, scored.p1[low])
+    out["operating_points"] = {name: _point(scored, t) for name, t in thresholds.points.items()}
+    out["by_stance"] = _grouped(scored, [r.stance for r in scored.rows], thresholds)
+    out["by_channel"] = _grouped(scored, [r.channel for r in scored.rows], thresholds)
+    out["confusion"] = _confusion(scored)
+    out["codes"] = _codes(scored, thresholds.codes)
+    large = [c["f1"] for c in out["codes"].values() if c["rows"] >= MIN_CODE_ROWS]
+    out["code_macro_f1"] = float(np.mean(large)) if large else float("nan")
+    return out
+
+
+def _point(scored: Scored, thresholds: tuple[float, float, float]) -> dict[str, Any]:
+    severity = scored.severity
+    flagged = scored.p2 >= thresholds[1]
+    hit = int((flagged & (severity >= 2)).sum())
+    false = int((flagged & (severity == 0)).sum())
+    yes, no = int((severity >= 2).sum()), int((severity == 0).sum())
+    mention = np.array([r.severity == 0 and r.stance in MENTION for r in scored.rows])
+    lawful = np.array([r.severity == 0 and r.stance == "regulated_ad" for r in scored.rows])
+    recall, fpr = hit / max(1, yes), false / max(1, no)
+    return {
+        "threshold": thresholds[1],
+        "precision": hit / max(1, hit + false) if hit + false else float("nan"),
+        "recall": recall,
+        "false_positive_rate": fpr,
+        "illegal_recall": _share(flagged, severity == 3),
+        "mention_fpr": _share(flagged, mention),
+        "regulated_ad_fpr": _share(flagged, lawful),
+        "precision_at_base_rate": {str(r): precision_at_base_rate(recall, fpr, r) for r in BASE_RATES},
+    }
+
+
+def _share(flagged: Any, of: Any) -> float:
+    return float(flagged[of].mean()) if of.any() else float("nan")
+
+
+def _grouped(scored: Scored, names: Sequence[str], thresholds: Thresholds) -> dict[str, Any]:
+    severity = scored.severity
+    flagged = scored.p2 >= thresholds.points["balanced"][1]
+    found = {}
+    for name in sorted(set(names)):
+        inside = np.array([n == name for n in names])
+        found[name] = {
+            "rows": int(inside.sum()),
+            "misleading": int((inside & (severity >= 2)).sum()),
+            "recall": _share(flagged, inside & (severity >= 2)),
+            "none": int((inside & (severity == 0)).sum()),
+            "false_positive_rate": _share(flagged, inside & (severity == 0)),
+        }
+    return found
+
+
+def _confusion(scored: Scored) -> list[list[int]]:
+    table = [[0] * 4 for _ in range(4)]
+    for row, verdict in zip(scored.rows, scored.verdicts, strict=True):
+        table[row.severity][verdict.severity] += 1
+    return table
+
+
+def _codes(scored: Scored, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    found = {}
+    for code, p in scored.code_p.items():
+        y = np.array([code in r.codes for r in scored.rows])
+        if not y.any():
+            continue
+        predicted = p >= thresholds[code]
+        hit = int((y & predicted).sum())
+        found[code] = {
+            "rows": int(y.sum()),
+            "precision": hit / max(1, int(predicted.sum())),
+            "recall": hit / int(y.sum()),
+            "f1": f1(y, predicted),
+            "average_precision": average_precision(y, p),
+        }
+    return found

@@ -1,0 +1,1 @@
+"""Model: features, the plain-data artefact, scoring, calibration, evidence."""

@@ -1,0 +1,1 @@
+"""Pages: bytes to text, text to segments, segments to a page summary."""

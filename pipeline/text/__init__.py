@@ -1,0 +1,1 @@
+"""Text: canonical form with offsets, undone disguises, words, lexicon classes."""
