@@ -38,8 +38,4 @@ def read_table(*parts: str) -> list[list[str]]:
     A line ``# `` is a comment only when its first field is exactly ``#`` or starts with ``# ``.
     """
     text = data_path(*parts).read_text(encoding="utf-8")
-    return [
-        line.split("\t")
-        for line in text.split("\n")
-        if line and not line.startswith("# ") and line != "#"
-    ]
+    return [line.split("\t") for line in text.split("\n") if line and not line.startswith("# ") and line != "#"]

@@ -122,9 +122,7 @@ def taxonomy() -> Taxonomy:
     law = _read("legal.toml")
     severities = tuple(Severity(**row) for row in body["severity"])
     if tuple(s.label for s in severities) != SEVERITY_LABELS:
-        raise DataError(
-            f"data/taxonomy.toml: severities must be {', '.join(SEVERITY_LABELS)}", code="E_DATA_TAXONOMY"
-        )
+        raise DataError(f"data/taxonomy.toml: severities must be {', '.join(SEVERITY_LABELS)}", code="E_DATA_TAXONOMY")
     result = Taxonomy(
         version=str(body["version"]),
         legal_version=str(law["version"]),
@@ -138,9 +136,7 @@ def taxonomy() -> Taxonomy:
     )
     cited = {key for code in result.codes.values() for key in code.legal} | set(result.promo_legal)
     for key in sorted(cited - result.references.keys()):
-        raise DataError(
-            f"data/taxonomy.toml: cites {key}, which data/legal.toml does not hold", code="E_DATA_TAXONOMY"
-        )
+        raise DataError(f"data/taxonomy.toml: cites {key}, which data/legal.toml does not hold", code="E_DATA_TAXONOMY")
     for severity in severities:
         if severity.action not in result.actions:
             raise DataError(
@@ -166,9 +162,7 @@ def _references(rows: list[dict[str, Any]]) -> dict[str, LegalReference]:
     found = {}
     for row in rows:
         if row["verified"] not in VERIFICATION_MARKS:
-            raise DataError(
-                f"data/legal.toml: {row['id']}: unknown mark {row['verified']!r}", code="E_DATA_TAXONOMY"
-            )
+            raise DataError(f"data/legal.toml: {row['id']}: unknown mark {row['verified']!r}", code="E_DATA_TAXONOMY")
         for article in row["articles"]:
             key = f"{row['id']}:{article['article']}"
             found[key] = LegalReference(

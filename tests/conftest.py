@@ -38,7 +38,12 @@ def run():
 
     def call(*args: str | bytes, stdin: bytes = b"", cwd: Path | None = None) -> Result:
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *args], input=stdin, capture_output=True, cwd=cwd, timeout=120, check=False
+            [sys.executable, "-m", "pipeline.cli", *args],
+            input=stdin,
+            capture_output=True,
+            cwd=cwd,
+            timeout=120,
+            check=False,
         )
         return Result(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8", "replace"))
 

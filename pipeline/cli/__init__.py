@@ -28,14 +28,16 @@ class LazyGroup(click.Group):
     """A group that imports its commands on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Command names in the order of the help."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
         if cmd_name not in _COMMANDS:
             return None
         from importlib import import_module
 
-        command = getattr(import_module(f"{__name__}.{_COMMANDS[cmd_name]}"), "command")
+        command = import_module(f"{__name__}.{_COMMANDS[cmd_name]}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -43,7 +45,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="loanlint")
 def root() -> None:
-    """loanlint 检查中文文本中的误导性贷款广告。
+    """Loanlint 检查中文文本中的误导性贷款广告。
 
     Flags misleading loan advertising in Chinese text and says why.
 
@@ -82,7 +84,9 @@ def require(extra: str, module: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        raise UsageError(f"this command needs the extra {extra!r}: pip install 'loanlint[{extra}]'", code="E_USAGE_EXTRA")
+        raise UsageError(
+            f"this command needs the extra {extra!r}: pip install 'loanlint[{extra}]'", code="E_USAGE_EXTRA"
+        )
 
 
 def _complain(message: str) -> None:

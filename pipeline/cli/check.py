@@ -33,7 +33,11 @@ FORMATS = ("human", "text", "json", "jsonl", "github", "sarif")
     type=click.Choice(FORMATS),
     help="输出格式;终端默认 human,否则 text。Output format; human on a terminal, else text.",
 )
-@click.option("--explain", is_flag=True, help="列出证据、规避写法与法规依据。Show evidence, undone disguises and legal references.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="列出证据、规避写法与法规依据。Show evidence, undone disguises and legal references.",
+)
 @click.option(
     "--channel",
     metavar="NAME",
@@ -65,7 +69,6 @@ def command(
         ((item, classifier.check(item.text, settings, id=item.id, channel=channel)) for item in items),
         output,
         explain,
-        total=len(items),
     )
     return EXIT_FLAGGED if flagged else EXIT_CLEAN
 

@@ -13,7 +13,12 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--data", "folder", type=click.Path(path_type=Path), help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.")
+@click.option(
+    "--data",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.",
+)
 @click.option(
     "--against",
     multiple=True,

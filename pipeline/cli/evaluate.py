@@ -10,10 +10,32 @@ import click
 
 @click.command(name="evaluate")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
-@click.option("--model", "model_path", type=click.Path(path_type=Path), help="模型目录,默认内置模型。Model directory; the shipped one by default.")
-@click.option("--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True, help="输出格式。Output format.")
-@click.option("--worst", type=click.IntRange(0, 200), default=0, help="列出最严重的误报与漏报各 N 条。Show the N worst false positives and negatives.")
-@click.option("--record", "keep", is_flag=True, help="把结果写入模型目录并更新模型卡。Keep the figures with the model and renew its card.")
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    help="模型目录,默认内置模型。Model directory; the shipped one by default.",
+)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="输出格式。Output format.",
+)
+@click.option(
+    "--worst",
+    type=click.IntRange(0, 200),
+    default=0,
+    help="列出最严重的误报与漏报各 N 条。Show the N worst false positives and negatives.",
+)
+@click.option(
+    "--record",
+    "keep",
+    is_flag=True,
+    help="把结果写入模型目录并更新模型卡。Keep the figures with the model and renew its card.",
+)
 def command(files: tuple[Path, ...], model_path: Path | None, output: str, worst: int, keep: bool) -> int:
     """在标注数据上评估模型。Measure a model on labelled JSONL files (text, severity, stance, codes, channel, group)."""
     from . import require

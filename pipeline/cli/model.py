@@ -20,7 +20,14 @@ def command() -> None:
 
 @command.command()
 @_MODEL
-@click.option("--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True, help="输出格式。Output format.")
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="输出格式。Output format.",
+)
 def info(path: Path | None, output: str) -> int:
     """显示模型的来源、设置与指标。Show where a model comes from, its settings and figures."""
     from ..model.artefact import load_artefact
@@ -35,7 +42,9 @@ def info(path: Path | None, output: str) -> int:
     write(f"model {artefact.version} (taxonomy {artefact.manifest['taxonomy_version']}) at {artefact.path}")
     write(f"  {len(artefact.vocabulary):,} features, {len(artefact.heads)} heads, {len(artefact.gate)} gate terms")
     write(f"  tokenizer {artefact.manifest['tokenizer']}")
-    write(f"  trained on {training['rows']:,} texts of {training['families']:,} families, corpus {training['corpus_digest'][:12]}")
+    write(
+        f"  trained on {training['rows']:,} texts of {training['families']:,} families, corpus {training['corpus_digest'][:12]}"
+    )
     for name, values in artefact.manifest["metrics"].items():
         write(f"  {name}: " + ", ".join(f"{k} {v}" for k, v in values.items()))
     for point in artefact.operating_points.values():
@@ -62,9 +71,7 @@ def verify(path: Path | None) -> int:
         values = dict(zip(artefact.heads, scorer.score(row["text"])[2].values, strict=False))
         for head in SEVERITY_HEADS:
             given, wanted = values.get(head), row["scores"].get(head)
-            if (given is None) != (wanted is None) or (
-                given is not None and abs(given - wanted) > GOLDEN_TOLERANCE
-            ):
+            if (given is None) != (wanted is None) or (given is not None and abs(given - wanted) > GOLDEN_TOLERANCE):
                 raise ModelError(
                     f"{artefact.path}: golden text {number}: {head} is {given}, should be {wanted}. "
                     "This loanlint does not compute what the model was trained for; install the version it came with.",
@@ -76,7 +83,12 @@ def verify(path: Path | None) -> int:
 
 @command.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--model", "path", type=click.Path(path_type=Path), help="模型目录,默认内置模型。Model directory; the shipped one by default.")
+@click.option(
+    "--model",
+    "path",
+    type=click.Path(path_type=Path),
+    help="模型目录,默认内置模型。Model directory; the shipped one by default.",
+)
 def export(out: Path, path: Path | None) -> int:
     """导出为 scikit-learn 线性模型(joblib 文件)。Export the heads as a scikit-learn linear model in a joblib file.
 

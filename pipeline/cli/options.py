@@ -27,7 +27,10 @@ def deciding(function: F) -> F:
     """The options that say how to decide: ``--model --operating-point --fail-on --date``."""
     for option in (
         click.option(
-            "--date", "on", metavar="YYYY-MM-DD", help="按该日有效的法规给出引用,默认今天。Cite the law in force on this day."
+            "--date",
+            "on",
+            metavar="YYYY-MM-DD",
+            help="按该日有效的法规给出引用,默认今天。Cite the law in force on this day.",
         ),
         click.option(
             "--fail-on",
@@ -83,9 +86,7 @@ def read_bytes(name: str) -> bytes:
             f"{name}: cannot be read ({error.strerror}). Check its permissions.", code="E_INPUT_UNREADABLE"
         ) from error
     if len(data) > MAX_INPUT:
-        raise InputError(
-            f"{name}: more than {MAX_INPUT // 2**20} MB. Split the file.", code="E_INPUT_SIZE"
-        )
+        raise InputError(f"{name}: more than {MAX_INPUT // 2**20} MB. Split the file.", code="E_INPUT_SIZE")
     return data
 
 

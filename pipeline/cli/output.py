@@ -31,7 +31,7 @@ class Item:
 Pairs = Iterable[tuple[Item, Verdict]]
 
 
-def emit(pairs: Pairs, output: str | None, explain: bool, total: int) -> int:
+def emit(pairs: Pairs, output: str | None, explain: bool) -> int:
     """Print verdicts as they come; returns how many are flagged."""
     if output is None:
         output = "human" if sys.stdout.isatty() else "text"
@@ -149,7 +149,7 @@ def _human(pairs: Pairs, explain: bool) -> int:
 
     console = Console(highlight=False, soft_wrap=False)
     flagged = count = 0
-    for item, verdict in pairs:
+    for _, verdict in pairs:
         count += 1
         flagged += verdict.flagged
         if count > 1:
@@ -208,9 +208,7 @@ def _sarif(pairs: Pairs, explain: bool) -> int:
                 "ruleId": rule,
                 "level": "error" if verdict.severity == 3 else "warning",
                 "message": {"text": f"{verdict.label} (p={verdict.p_misleading:.2f}) {words}".strip()},
-                "locations": [
-                    {"physicalLocation": {"artifactLocation": {"uri": item.source}, "region": region}}
-                ],
+                "locations": [{"physicalLocation": {"artifactLocation": {"uri": item.source}, "region": region}}],
                 "properties": {
                     "severity": verdict.severity,
                     "p_misleading": verdict.p_misleading,

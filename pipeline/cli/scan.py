@@ -29,7 +29,11 @@ MAX_SEGMENT = 2_000_000
     type=click.Choice(FORMATS),
     help="输出格式;终端默认 human,否则 text。Output format; human on a terminal, else text.",
 )
-@click.option("--explain", is_flag=True, help="列出证据、规避写法与法规依据。Show evidence, undone disguises and legal references.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="列出证据、规避写法与法规依据。Show evidence, undone disguises and legal references.",
+)
 @click.option("--all", "everything", is_flag=True, help="也列出未命中的片段。List segments that are not flagged, too.")
 @deciding
 def command(
@@ -128,14 +132,14 @@ def _print(report: PageReport, output: str, explain: bool, everything: bool) -> 
     console = Console(highlight=False)
     console.rule(f"{report.name} ({report.encoding})")
     for verdict in shown:
-        line = headline(verdict)
+        head = headline(verdict)
         if verdict.segment:
-            line.append(f"  {verdict.segment.role} · {verdict.segment.path}", style="dim")
-        console.print(line)
+            head.append(f"  {verdict.segment.role} · {verdict.segment.path}", style="dim")
+        console.print(head)
         console.print(Padding(highlighted(verdict), (0, 2)))
         if explain:
-            for text in explanation(verdict):
-                console.print(Padding(Text(text, style="dim"), (0, 4)))
+            for reason in explanation(verdict):
+                console.print(Padding(Text(reason, style="dim"), (0, 4)))
         console.print()
     console.print(summary_line(report), style="bold")
 

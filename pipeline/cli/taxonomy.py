@@ -14,7 +14,14 @@ from ..taxonomy import taxonomy
 
 @click.command(name="taxonomy")
 @click.argument("code", required=False)
-@click.option("--format", "output", type=click.Choice(("text", "json")), default="text", show_default=True, help="输出格式。Output format.")
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="输出格式。Output format.",
+)
 @click.option("--date", "on", metavar="YYYY-MM-DD", help="按该日有效的法规,默认今天。Law in force on this day.")
 def command(code: str | None, output: str, on: str | None) -> int:
     """列出分类代码、信号、级别与法规依据。List codes, signals, severities and legal references; or show one CODE."""

@@ -8,10 +8,27 @@ import click
 
 
 @click.command(name="train")
-@click.option("--data", "folder", type=click.Path(path_type=Path), help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.")
-@click.option("--extra", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="另加自己的标注数据(JSONL)。Your own labelled rows, too.")
+@click.option(
+    "--data",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.",
+)
+@click.option(
+    "--extra",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="另加自己的标注数据(JSONL)。Your own labelled rows, too.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="写入的模型目录。Model directory to write.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="并行数,不影响结果。Threads; does not change the result.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="并行数,不影响结果。Threads; does not change the result.",
+)
 def command(folder: Path | None, extra: tuple[Path, ...], out: Path, jobs: int) -> int:
     """用语料训练模型;同样的数据得到同样的字节。Train a model; the same data give the same bytes."""
     from . import require

@@ -34,8 +34,7 @@ class BenchRow:
 def read_bench(path: Path) -> list[BenchRow]:
     """Rows of a JSONL or JSONL.gz file; only ``text`` and ``severity`` are required."""
     try:
-        opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        with opened as lines:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             return [_row(line, f"{path}:{n}", n) for n, line in enumerate(lines, 1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}). Give a JSONL file.", code="E_DATA_FILE") from error
@@ -58,7 +57,9 @@ def _row(line: str, where: str, number: int) -> BenchRow:
             group=str(record.get("group", record.get("family", id_))),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{where}: not a labelled row ({error}); it needs text and severity.", code="E_DATA_ROW") from error
+        raise DataError(
+            f"{where}: not a labelled row ({error}); it needs text and severity.", code="E_DATA_ROW"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

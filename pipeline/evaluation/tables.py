@@ -33,7 +33,11 @@ def render(name: str, summary: Mapping[str, Any]) -> str:
                 [
                     ["average precision (AP)", number(summary["average_precision"]), f"{low:.3f}–{high:.3f}"],
                     ["best F1", number(summary["best_f1"]), ""],
-                    ["recall at 1 % false positives", number(summary["recall_at_1pct_fpr"]), f"{r_low:.3f}–{r_high:.3f}"],
+                    [
+                        "recall at 1 % false positives",
+                        number(summary["recall_at_1pct_fpr"]),
+                        f"{r_low:.3f}–{r_high:.3f}",
+                    ],
                     ["expected calibration error", number(summary["calibration_error"]), ""],
                     ["borderline against none, AP", number(summary.get("borderline_average_precision")), ""],
                     ["code F1, macro (codes with ≥ 20 rows)", number(summary["code_macro_f1"]), ""],
@@ -42,7 +46,19 @@ def render(name: str, summary: Mapping[str, Any]) -> str:
         )
     parts.append(
         table(
-            ["operating point", "threshold", "precision", "recall", "FPR", "illegal recall", "FPR mentions", "FPR lawful ads", "precision at 1:100", "1:1,000", "1:10,000"],
+            [
+                "operating point",
+                "threshold",
+                "precision",
+                "recall",
+                "FPR",
+                "illegal recall",
+                "FPR mentions",
+                "FPR lawful ads",
+                "precision at 1:100",
+                "1:1,000",
+                "1:10,000",
+            ],
             [
                 [
                     point,
@@ -64,7 +80,14 @@ def render(name: str, summary: Mapping[str, Any]) -> str:
             table(
                 [title, "rows", "misleading", "recall", "none", "FPR"],
                 [
-                    [k, str(v["rows"]), str(v["misleading"]), number(v["recall"]), str(v["none"]), number(v["false_positive_rate"], 4)]
+                    [
+                        k,
+                        str(v["rows"]),
+                        str(v["misleading"]),
+                        number(v["recall"]),
+                        str(v["none"]),
+                        number(v["false_positive_rate"], 4),
+                    ]
                     for k, v in summary[key].items()
                 ],
             )
@@ -80,7 +103,14 @@ def render(name: str, summary: Mapping[str, Any]) -> str:
             table(
                 ["code", "rows", "precision", "recall", "F1", "AP"],
                 [
-                    [c, str(v["rows"]), number(v["precision"]), number(v["recall"]), number(v["f1"]), number(v["average_precision"])]
+                    [
+                        c,
+                        str(v["rows"]),
+                        number(v["precision"]),
+                        number(v["recall"]),
+                        number(v["f1"]),
+                        number(v["average_precision"]),
+                    ]
                     for c, v in sorted(summary["codes"].items(), key=lambda kv: -kv[1]["rows"])
                 ],
             )

@@ -187,9 +187,7 @@ def _manifest(path: Path) -> dict[str, Any]:
             code="E_MODEL_MISSING",
         ) from error
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{file}: cannot be read ({error}). Copy the model again.", code="E_MODEL_MANIFEST"
-        ) from error
+        raise ModelError(f"{file}: cannot be read ({error}). Copy the model again.", code="E_MODEL_MANIFEST") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema_version"), int):
         raise ModelError(f"{file}: not a loanlint manifest. Check --model.", code="E_MODEL_MANIFEST")
     if manifest["schema_version"] > SCHEMA_VERSION:

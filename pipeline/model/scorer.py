@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..text.normalise import Normalised, normalise
 from .artefact import SEVERITY_HEADS, Artefact
 from .features import Document, analyse_normalised, feature_keys
-from ..text.normalise import Normalised, normalise
 from .gate import Gate
 
 

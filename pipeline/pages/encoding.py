@@ -25,9 +25,7 @@ def decode(data: bytes, name: str) -> tuple[str, str]:
         if data.startswith(mark):
             return _strict(data, encoding, name), encoding
     if data.startswith(_BINARY) or b"\x00" in data[:_SAMPLE]:
-        raise InputError(
-            f"{name}: binary content, not text. Give an HTML page or a text file.", code="E_INPUT_BINARY"
-        )
+        raise InputError(f"{name}: binary content, not text. Give an HTML page or a text file.", code="E_INPUT_BINARY")
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError as error:
@@ -46,8 +44,7 @@ def decode(data: bytes, name: str) -> tuple[str, str]:
         if text.count("\ufffd") <= max(1, len(text) // 200):
             return text, encoding
     raise InputError(
-        f"{name}: neither UTF-8 nor a Chinese encoding (first bad byte at {damaged}). "
-        "Convert it to UTF-8 first.",
+        f"{name}: neither UTF-8 nor a Chinese encoding (first bad byte at {damaged}). Convert it to UTF-8 first.",
         code="E_INPUT_ENCODING",
     )
 

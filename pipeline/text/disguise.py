@@ -89,8 +89,8 @@ def _tables() -> _Tables:
     for term, syllables, _ in rows:
         for char, syllable in zip(term, syllables.split(), strict=True):
             fold[ord(char)] = sound(syllable)
-    split = {raw: char for raw, char in read_table("text", "split.tsv")}
-    spellings = {raw: term for raw, term in read_table("text", "spellings.tsv")}
+    split = {raw: char for raw, char, *_ in read_table("text", "split.tsv")}
+    spellings = {raw: term for raw, term, *_ in read_table("text", "spellings.tsv")}
     spelling_list = tuple(spellings)
     quick: dict[int, str | None] = {ord(c): None for c in SEPARATORS}
     quick.update(fold)
@@ -117,9 +117,7 @@ def _tables() -> _Tables:
 
 
 def _automaton(patterns: list[str]) -> AhoCorasick:
-    return AhoCorasick(
-        patterns, matchkind=MatchKind.LeftmostLongest, implementation=Implementation.ContiguousNFA
-    )
+    return AhoCorasick(patterns, matchkind=MatchKind.LeftmostLongest, implementation=Implementation.ContiguousNFA)
 
 
 def find_terms(text: str) -> list[tuple[int, int, str]]:
@@ -251,9 +249,7 @@ def _by_sound(text: str, tables: _Tables) -> list[Disguise]:
         kind = _kind(text[start:end], run, term)
         if tables.spellings.get(text[start:end]) == term:
             kind = "known_spelling"
-        spans = tuple(
-            (u.start, run[i + 1].start if i + 1 < len(run) else u.end) for i, u in enumerate(run)
-        )
+        spans = tuple((u.start, run[i + 1].start if i + 1 < len(run) else u.end) for i, u in enumerate(run))
         found.append(Disguise(start, end, term, spans, kind))
     return found
 
@@ -278,9 +274,7 @@ def _by_list(text: str, tables: _Tables) -> list[Disguise]:
         if raw[-1].isascii() and after.isascii() and after.isalnum() and not after.isdigit():
             continue
         term = tables.spellings[raw]
-        spans = tuple(
-            (start + i, start + i + 1) if len(raw) == len(term) else (start, end) for i in range(len(term))
-        )
+        spans = tuple((start + i, start + i + 1) if len(raw) == len(term) else (start, end) for i in range(len(term)))
         found.append(Disguise(start, end, term, spans, "known_spelling"))
     return found
 
@@ -295,10 +289,14 @@ def _glosses(text: str) -> list[Disguise]:
 
 def _cuts_plain(text: str, candidate: Disguise, plain: list[tuple[int, int, str]]) -> bool:
     """Whether the candidate would break a plainly spelt term (万|贷款), or reads a lending character as another."""
-    if any(s < candidate.end and candidate.start < e and not (candidate.start <= s and e <= candidate.end) for s, e, _ in plain):
+    if any(
+        s < candidate.end and candidate.start < e and not (candidate.start <= s and e <= candidate.end)
+        for s, e, _ in plain
+    ):
         return True
     return any(
-        text[s:e] in _LENDING and text[s:e] != char for (s, e), char in zip(candidate.spans, candidate.term, strict=True)
+        text[s:e] in _LENDING and text[s:e] != char
+        for (s, e), char in zip(candidate.spans, candidate.term, strict=True)
     )
 
 

@@ -81,8 +81,6 @@ def lexicon() -> Lexicon:
         names=tuple(names),
         terms=terms,
         term_classes=tuple(tuple(sorted(number[n] for n in by_term[t])) for t in terms),
-        automaton=AhoCorasick(
-            list(terms), matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
-        ),
+        automaton=AhoCorasick(list(terms), matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA),
         patterns=patterns,
     )

@@ -49,7 +49,7 @@ def normalise(raw: str) -> Normalised:
         text, offsets = _replace(text, offsets, disguises)
     if EMOJI in text:
         text = text.replace(EMOJI, " ")
-    traditional = not text == raw and traditional_share(raw) >= MOSTLY_TRADITIONAL
+    traditional = text != raw and traditional_share(raw) >= MOSTLY_TRADITIONAL
     if text == raw:
         return Normalised(raw, text, offsets, (), False)
     return Normalised(raw, text, offsets, _evasions(raw, text, offsets, disguises, traditional), traditional)

@@ -136,9 +136,7 @@ def validate(rows: Sequence[Row], outside: Iterable[str] = (), overlap: int = 14
     for row in rows:
         by_text[han(row.text) or row.text].append(row)
         if _PERSONAL.search(row.text):
-            problems.append(
-                Problem("personal_data", row.id, "a phone, card or identity number; use 13800000000 or x")
-            )
+            problems.append(Problem("personal_data", row.id, "a phone, card or identity number; use 13800000000 or x"))
     for same in by_text.values():
         if len({r.family for r in same}) > 1:
             ids = ", ".join(r.id for r in same)

@@ -1,0 +1,35 @@
+"""Start-up figures: whole process of one check, import of the package, memory. Run: python benchmarks/startup.py."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+TEXT = "花户也能下的口子,一张身份证秒到账"
+ROUNDS = 15
+
+
+def seconds(*command: str) -> float:
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=False)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def peak_memory(*command: str) -> float:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, _, usage = os.wait4(process.pid, 0)
+    return usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    check = (sys.executable, "-m", "pipeline.cli", "check", TEXT)
+    print(f"bare python            {seconds(sys.executable, '-c', 'pass'):.3f} s")
+    print(f"import pipeline        {seconds(sys.executable, '-c', 'import pipeline'):.3f} s")
+    print(f"loanlint check TEXT    {seconds(*check):.3f} s (median of {ROUNDS}, warm file cache)")
+    print(f"peak memory of check   {peak_memory(*check):.0f} MB")
