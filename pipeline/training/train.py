@@ -40,15 +40,26 @@ class TrainSettings:
     """How the heads are fitted.
 
     ``scale`` multiplies a block's features: a larger one is punished less by the regularisation. ``c`` is scikit-learn's
-    inverse strength. ``vocabulary`` caps the number of word and character features kept (by chi-squared).
+    inverse strength for the severity heads, ``c_codes`` for codes and stances. ``vocabulary`` caps the number of word and character features kept (by chi-squared).
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     scale: Mapping[str, float] = field(
-        default_factory=lambda: {"c": 0.15, "w": 0.15, "b": 0.1, "U": 1.0, "N": 1.0, "S": 0.3, "K": 1.0, "P": 0.3, "D": 1.0}
+        default_factory=lambda: {
+            "c": 0.15,
+            "w": 0.15,
+            "b": 0.1,
+            "U": 1.0,
+            "N": 1.0,
+            "S": 0.3,
+            "K": 1.0,
+            "P": 0.3,
+            "D": 1.0,
+        }
     )
     c: float = 0.02
+    c_codes: float = 0.1
     min_rows: int = 3
     vocabulary: int = 30_000
     rounds: int = 2
@@ -200,9 +211,10 @@ def fit_head(matrix: Matrix, y: Bools, head: str, settings: TrainSettings, keep:
     chosen = usable
     whole = head.startswith("stance:")
     rounds = 0 if whole or sizes.max() == 1 else settings.rounds
+    strength = settings.c if head in SEVERITY_HEADS else settings.c_codes
     model: Any = None
     for step in range(rounds + 1):
-        model = LogisticRegression(C=settings.c, solver="liblinear", dual=False, tol=1e-4, max_iter=300, random_state=0)
+        model = LogisticRegression(C=strength, solver="liblinear", dual=False, tol=1e-4, max_iter=300, random_state=0)
         model.fit(matrix.x[chosen], labels[chosen], sample_weight=weight[chosen])
         if step < rounds:
             scores = model.decision_function(matrix.x)
