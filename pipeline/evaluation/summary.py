@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..classifier import Classifier
 from ..taxonomy import SEVERITY_LABELS
-from .bench import Scored
+from .bench import Scored, read_bench, score_rows
+from .bench import thresholds as model_thresholds
 from .metrics import (
     average_precision,
     best_f1,
@@ -33,6 +36,12 @@ class Thresholds:
     codes: Mapping[str, float]
 
 
+def measure(path: Path, classifier: Classifier, rounds: int = 0) -> dict[str, Any]:
+    """Every figure of a labelled file under a model; ``rounds`` of the bootstrap, 0 for no intervals."""
+    known = Thresholds(model_thresholds(classifier), classifier.artefact.code_thresholds)
+    return summarise(score_rows(read_bench(path), classifier), known, rounds)
+
+
 def summarise(scored: Scored, thresholds: Thresholds, rounds: int = 300) -> dict[str, Any]:
     """Every figure of one file. Severity 1 is left out of yes/no figures."""
     severity = scored.severity
@@ -45,16 +54,18 @@ def summarise(scored: Scored, thresholds: Thresholds, rounds: int = 300) -> dict
     }
     if y.any() and not y.all():
         out["average_precision"] = average_precision(y, p)
-        out["average_precision_interval"] = bootstrap(average_precision, y, p, groups, rounds)
         out["best_f1"], out["best_f1_threshold"] = best_f1(y, p)
         out["recall_at_1pct_fpr"] = recall_at_fpr(y, p, 0.01)
-        out["recall_interval"] = bootstrap(lambda a, b: recall_at_fpr(a, b, 0.01), y, p, groups, rounds)
         out["calibration_error"] = calibration_error(y, p)
+        if rounds:
+            out["average_precision_interval"] = bootstrap(average_precision, y, p, groups, rounds)
+            out["recall_interval"] = bootstrap(lambda a, b: recall_at_fpr(a, b, 0.01), y, p, groups, rounds)
     low = severity <= 1
     if (severity == 1).any():
         out["borderline_average_precision"] = average_precision(severity[low] == 1, scored.p1[low])
     out["operating_points"] = {name: _point(scored, t) for name, t in thresholds.points.items()}
     out["by_stance"] = _grouped(scored, [r.stance for r in scored.rows], thresholds)
+    out["kinds"] = _kinds(scored, thresholds)
     out["by_channel"] = _grouped(scored, [r.channel for r in scored.rows], thresholds)
     out["confusion"] = _confusion(scored)
     out["codes"] = _codes(scored, thresholds.codes)
@@ -81,6 +92,17 @@ def _point(scored: Scored, thresholds: tuple[float, float, float]) -> dict[str, 
         "mention_fpr": _share(flagged, mention),
         "regulated_ad_fpr": _share(flagged, lawful),
         "precision_at_base_rate": {str(r): precision_at_base_rate(recall, fpr, r) for r in BASE_RATES},
+    }
+
+
+def _kinds(scored: Scored, thresholds: Thresholds) -> dict[str, Any]:
+    """Share flagged at the balanced operating point among the rows of severity 0, for every kind of text."""
+    flagged = scored.p2 >= thresholds.points["balanced"][1]
+    none = scored.severity == 0
+    kinds = np.array([r.kind for r in scored.rows])
+    return {
+        str(k): {"rows": int((none & (kinds == k)).sum()), "flagged_share": _share(flagged, none & (kinds == k))}
+        for k in sorted(set(kinds))
     }
 
 
