@@ -172,7 +172,9 @@ def attack(name: str, text: str, seed: int = 0) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AttackResult:
-    """What an attack cost. ``recall`` and ``false_positive_rate`` at the balanced operating point; ``kept`` is recall
+    """What an attack cost.
+
+    ``recall`` and ``false_positive_rate`` at the balanced operating point; ``kept`` is recall
     as a share of the clean recall; ``changed`` the share of positive texts that the attack altered.
     """
 
