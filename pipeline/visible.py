@@ -12,7 +12,7 @@ _SHAPELESS = {0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0x180B, 0x180E), *r
 
 @lru_cache(maxsize=4096)
 def is_hidden(char: str) -> bool:
-    """Whether a character is invisible or a control: zero-width, bidi, variation selector, lone surrogate …
+    """Whether a character is invisible or a control: zero-width, bidi, variation selector, lone surrogate.
 
     Tab and line feed are not.
     """

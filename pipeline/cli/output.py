@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..taxonomy import taxonomy
 from ..verdict import Verdict
-from ..visible import visible
+from ..visible import visible as visible
 
 if TYPE_CHECKING:
     from rich.text import Text

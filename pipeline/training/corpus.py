@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -142,7 +143,9 @@ def validate(
         one, other = rows[i], rows[j]
         if one.family != other.family and (han(one.text) or one.text) != (han(other.text) or other.text):
             problems.append(
-                Problem("near_leak", one.id, f"nearly the text of {other.id}, but families {one.family} and {other.family}")
+                Problem(
+                    "near_leak", one.id, f"nearly the text of {other.id}, but families {one.family} and {other.family}"
+                )
             )
     problems += _overlaps(rows, outside, overlap)
     return problems
@@ -176,7 +179,11 @@ def outside_texts(path: Path) -> Iterator[str]:
         raise DataError(f"{path}: no .jsonl, .jsonl.gz or .txt file there. Check --against.", code="E_DATA_FILE")
     for file in known:
         try:
-            with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
+            with (
+                gzip.open(file, "rt", encoding="utf-8")
+                if file.suffix == ".gz"
+                else file.open(encoding="utf-8") as lines
+            ):
                 for number, line in enumerate(lines, 1):
                     if file.suffix == ".txt":
                         yield line
@@ -185,9 +192,10 @@ def outside_texts(path: Path) -> Iterator[str]:
                             yield str(json.loads(line)["text"])
                         except (ValueError, KeyError, TypeError) as error:
                             raise DataError(
-                                f"{file}:{number}: no JSON object with a text. Mend or leave out the file.", code="E_DATA_ROW"
+                                f"{file}:{number}: no JSON object with a text. Mend or leave out the file.",
+                                code="E_DATA_ROW",
                             ) from error
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise DataError(f"{file}: cannot be read: {error}. Check the file.", code="E_DATA_FILE") from error
 
 
