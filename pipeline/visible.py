@@ -5,14 +5,14 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 # Marks without a shape of their own: joiner and variation selectors. Blank letters that look like nothing.
 _SHAPELESS = {0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0x180B, 0x180E), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
 def is_hidden(char: str) -> bool:
-    """Whether a character is invisible or a control: zero-width, bidi, variation selector, lone surrogate.
+    """Whether a character is invisible or a control: zero-width, bidi, variation selector, private use, lone surrogate.
 
     Tab and line feed are not.
     """

@@ -75,9 +75,9 @@ def peers(corpus: Sequence[Sample], keywords: Sequence[str]) -> list[Peer]:
     """All peers, those that learn trained on ``corpus``."""
     has_fasttext = find_spec("fasttext") is not None
     return [
-        Peer("keyword list, hits counted", "关键词命中数", f"– ({len(keywords)} terms)", _keyword_counts(keywords)),
-        Peer("jieba(1,2) TF-IDF + logistic regression", "分词 TF-IDF", f"{len(corpus):,} texts", _tfidf(corpus)),
-        Peer("fastText on jieba words", "fastText", f"{len(corpus):,} texts", _fasttext(corpus))
+        Peer("keyword list, hits counted", "关键词命中数", f"{len(keywords)} 词 terms", _keyword_counts(keywords)),
+        Peer("jieba(1,2) TF-IDF + logistic regression", "分词 TF-IDF", f"{len(corpus):,} 条 texts", _tfidf(corpus)),
+        Peer("fastText on jieba words", "fastText", f"{len(corpus):,} 条 texts", _fasttext(corpus))
         if has_fasttext
         else Peer("fastText on jieba words", "fastText", "–", None, "not installed: pip install 'loanlint[peers]'"),
     ]
@@ -89,7 +89,8 @@ def measure_peers(found: Sequence[Peer], scored: Scored, rounds: int = 300) -> l
     y = scored.severity[use] >= 2
     if not y.any() or y.all():
         return []
-    texts = [r.text for r, u in zip(scored.rows, use, strict=True) if u]
+    # Lone surrogates, which the model's normaliser drops, are no text to the others.
+    texts = [r.text.encode("utf-8", "replace").decode() for r, u in zip(scored.rows, use, strict=True) if u]
     groups = [r.group for r, u in zip(scored.rows, use, strict=True) if u]
 
     def result(name: str, zh: str, trained_on: str, score: Floats | None, note: str) -> PeerResult:
@@ -103,7 +104,7 @@ def measure_peers(found: Sequence[Peer], scored: Scored, rounds: int = 300) -> l
         )
 
     return [
-        result("loanlint", "本模型", "its corpus", scored.p2[use], ""),
+        result("loanlint", "本模型", "自己的语料 its corpus", scored.p2[use], ""),
         *(result(p.name, p.zh, p.trained_on, p.score(texts) if p.score else None, p.note) for p in found),
     ]
 
@@ -156,4 +157,4 @@ def _fasttext(corpus: Sequence[Sample]) -> Scoring:
 
 def _as_line(text: str) -> str:
     """Words of a text on one line, as fastText reads them."""
-    return " ".join(w for w in words(text.lower().encode("utf-8", "replace").decode()) if not w.isspace())
+    return " ".join(w for w in words(text.lower()) if not w.isspace())

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from .attacks import AttackResult
 from .metrics import Bools, Floats, curve, resamples, wilson
@@ -53,7 +53,7 @@ def precision_recall(
 ) -> str:
     """Precision over recall with its bootstrap band, the operating points marked, other methods beside it."""
     with matplotlib.rc_context(_STYLE):
-        figure, axes = _figure(5.6, 4.3)
+        figure, axes = _figure(5.0, 3.9)
         if rounds:
             grid = np.linspace(0, 1, 101)
             drawn = [_precision_at(y[i], score[i], grid) for i in resamples(groups, min(rounds, 200)) if y[i].any()]
@@ -82,7 +82,7 @@ def _precision_at(y: Bools, score: Floats, grid: Floats) -> Floats:
 def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
     """Share of misleading texts over the probability given, with the number of texts below."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(5.6, 4.3), layout="constrained")
+        figure = Figure(figsize=(5.0, 3.9), layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="理想 ideal")
         mean = np.array([b["mean"] for b in bins])
@@ -96,7 +96,7 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
         below.bar(
             [(b["low"] + b["high"]) / 2 for b in bins], [b["count"] for b in bins], width=width, color=BLUE, alpha=0.55
         )
-        below.set_yscale("log")
+        _log_counts(below)
         below.set(xlabel="给出的概率 probability given", ylabel="条数 texts")
         return _svg(figure)
 
@@ -104,7 +104,7 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
 def distribution(severity: Any, p: Floats, points: Mapping[str, Mapping[str, Any]]) -> str:
     """How many texts of each kind got which probability, with the thresholds of the operating points."""
     with matplotlib.rc_context(_STYLE):
-        figure, axes = _figure(5.6, 3.4)
+        figure, axes = _figure(5.0, 3.1)
         kinds = (("无误导 none", severity == 0, GREEN), ("存疑 borderline", severity == 1, AMBER), ("误导 misleading +", severity >= 2, RED))  # fmt: skip
         edges = [n / 20 for n in range(21)]
         for label, inside, colour in kinds:
@@ -114,8 +114,8 @@ def distribution(severity: Any, p: Floats, points: Mapping[str, Mapping[str, Any
         for name, point in points.items():
             _, colour = POINTS.get(name, ("s", INK))
             axes.axvline(point["threshold"], color=colour, linestyle=":", linewidth=1.4, label=name)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        _log_counts(axes)
+        axes.set_ylim(0.7, axes.get_ylim()[1] * 12)  # room for the legend
         axes.set(xlim=(0, 1), xlabel="误导概率 p(severity ≥ 2)", ylabel="条数 texts")
         axes.legend(loc="upper center", ncols=2)
         return _svg(figure)
@@ -124,28 +124,29 @@ def distribution(severity: Any, p: Floats, points: Mapping[str, Mapping[str, Any
 def base_rates(points: Mapping[str, Mapping[str, Any]]) -> str:
     """Precision over how rare misleading texts are, by operating point, with intervals where there are."""
     with matplotlib.rc_context(_STYLE):
-        figure, axes = _figure(5.6, 3.4)
-        for name, point in points.items():
+        figure, axes = _figure(5.0, 3.1)
+        for shift, (name, point) in zip((0.9, 1.0, 1.11), points.items(), strict=False):
             marker, colour = POINTS.get(name, ("s", INK))
-            rates = [1 / float(r) for r in point["precision_at_base_rate"]]
+            # Side by side, so that the intervals can be told apart.
+            rates = [shift / float(r) for r in point["precision_at_base_rate"]]
             values = list(point["precision_at_base_rate"].values())
-            axes.plot(rates, values, color=colour, marker=marker, markersize=6, linewidth=1.6, label=name)
+            axes.plot(rates, values, color=colour, marker=marker, markersize=6, linewidth=1.4, label=name)
             around = point.get("precision_at_base_rate_interval")
             if around:
                 low, high = zip(*around.values(), strict=True)
-                axes.fill_between(rates, low, high, color=colour, alpha=0.12, linewidth=0)
+                axes.vlines(rates, low, high, color=colour, alpha=0.55, linewidth=1.4)
         axes.set_xscale("log")
         axes.set(ylim=(0, 1.03), xlabel="多少条中有一条误导 one misleading text in …", ylabel="精确率 precision")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
-        axes.legend(loc="lower left")
+        axes.legend(loc="upper right")
         return _svg(figure)
 
 
-def attacks(results: Sequence[AttackResult]) -> str:
+def attacks(results: Sequence[AttackResult], names: Mapping[str, str]) -> str:
     """Share of the clean recall that each attack leaves, and the goals."""
     shown = [r for r in results if r.name != "clean"][::-1]
     with matplotlib.rc_context(_STYLE):
-        figure, axes = _figure(5.6, 0.9 + 0.24 * len(shown))
+        figure, axes = _figure(5.0, 0.9 + 0.24 * len(shown))
         at = np.arange(len(shown))
         kept = [0.0 if np.isnan(r.kept) else r.kept for r in shown]
         colours = [MUTED if r.goal is None else GREEN if k >= r.goal else RED for r, k in zip(shown, kept, strict=True)]
@@ -153,7 +154,7 @@ def attacks(results: Sequence[AttackResult]) -> str:
         for y, r in zip(at, shown, strict=True):
             if r.goal is not None:
                 axes.plot([r.goal, r.goal], [y - 0.42, y + 0.42], color=INK, linewidth=1.6)
-        axes.set_yticks(at, [r.name for r in shown])
+        axes.set_yticks(at, [names.get(r.name, r.name) for r in shown])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -164,6 +165,12 @@ def attacks(results: Sequence[AttackResult]) -> str:
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def _log_counts(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _svg(figure: Figure) -> str:

@@ -183,7 +183,7 @@ def _attack_plot(results: Sequence[AttackResult] | None) -> Plot | None:
         return None
     alt = "; ".join(f"{r.name} {number(r.kept)}" for r in results[1:])
     return _plot(
-        plots.attacks(results),
+        plots.attacks(results, {k: f"{zh} {k}" for k, (zh, _) in ATTACK_NAMES.items()}),
         "各种规避写法下保住的召回率,竖线为目标",
         "Recall kept under each attack; the mark is the goal",
         alt,

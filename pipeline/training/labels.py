@@ -14,7 +14,7 @@ from ..taxonomy import taxonomy
 
 FORMATS = ("jsonl", "csv", "tsv")
 _KEYS = {"format", "encoding", "text_column", "label_column", "family_column", "channel", "ignore", "labels"}
-_DEFAULT_STANCES = {0: "neutral_info", 1: "promo", 2: "promo", 3: "promo"}
+_DEFAULT_STANCES = {0: "out_of_scope", 1: "promo", 2: "promo", 3: "promo"}
 
 
 @dataclass(frozen=True, slots=True)

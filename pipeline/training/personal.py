@@ -67,8 +67,17 @@ def mask_personal(text: str) -> tuple[str, int]:
             at = one.end
         text = "".join([*parts, text[at:]])
         total += len(found)
-    text, handles = _HANDLE.subn(_masked_handle, text)
-    return text, total + handles
+    handles = 0
+
+    def masked(match: re.Match[str]) -> str:
+        nonlocal handles
+        handle = match.group(1)
+        if handle == PLACEHOLDER or not handle.strip("xX"):
+            return match.group()
+        handles += 1
+        return match.group()[: match.start(1) - match.start()] + re.sub(r"[A-Za-z0-9]", "x", handle)
+
+    return _HANDLE.sub(masked, text), total + handles
 
 
 def _mask(kind: str, raw: str) -> str:
@@ -77,10 +86,3 @@ def _mask(kind: str, raw: str) -> str:
     if kind == "e-mail address":
         return "x@example.com"
     return re.sub(r"[\dX]", "x", raw)
-
-
-def _masked_handle(match: re.Match[str]) -> str:
-    handle = match.group(1)
-    if handle == PLACEHOLDER:
-        return match.group()
-    return match.group()[: match.start(1) - match.start()] + re.sub(r"[A-Za-z0-9]", "x", handle)
