@@ -123,6 +123,10 @@ def test_a_file_without_positives_has_no_average_precision() -> None:
     summary = summarise(_scored([0, 0, 1], [0.1, 0.6, 0.7]), Thresholds(POINTS, {}), 20)
     assert "average_precision" not in summary
     assert summary["kinds"]["plain"]["flagged_share"] == 0.5
+    balanced = summary["operating_points"]["balanced"]
+    assert balanced["false_positive_rate"] == 0.5
+    assert math.isnan(balanced["precision"])
+    assert math.isnan(balanced["recall"])
     assert "small" in render("small", summary)
 
 

@@ -92,10 +92,10 @@ def _point(scored: Scored, thresholds: tuple[float, float, float]) -> dict[str, 
     yes, no = int((severity >= 2).sum()), int((severity == 0).sum())
     mention = np.array([r.severity == 0 and r.stance in MENTION for r in scored.rows])
     lawful = np.array([r.severity == 0 and r.stance == "regulated_ad" for r in scored.rows])
-    recall, fpr = hit / max(1, yes), false / max(1, no)
+    recall, fpr = (part / of if of else float("nan") for part, of in ((hit, yes), (false, no)))
     return {
         "threshold": thresholds[1],
-        "precision": hit / max(1, hit + false) if hit + false else float("nan"),
+        "precision": hit / (hit + false) if yes and hit + false else float("nan"),
         "recall": recall,
         "false_positive_rate": fpr,
         "illegal_recall": _share(flagged, severity == 3),
@@ -106,13 +106,13 @@ def _point(scored: Scored, thresholds: tuple[float, float, float]) -> dict[str, 
 
 
 def _at(y: Any, p: Any, threshold: float) -> dict[str, float]:
-    """What a threshold gives on the rows of severity ≥ 2 and 0."""
+    """What a threshold gives on the rows of severity ≥ 2 and 0; without any of 2 or more, precision says nothing."""
     flagged = p >= threshold
     hit, false = int((flagged & y).sum()), int((flagged & ~y).sum())
     return {
         "threshold": threshold,
         "flagged": int(flagged.sum()),
-        "precision": hit / (hit + false) if hit + false else float("nan"),
+        "precision": hit / (hit + false) if y.any() and hit + false else float("nan"),
         "recall": _share(flagged, y),
         "f1": f1(y, flagged) if y.any() else float("nan"),
         "false_positive_rate": _share(flagged, ~y),
