@@ -18,6 +18,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/loanlint data validate
+	$(BIN)/loanlint data card --check
 	$(BIN)/loanlint model verify
 
 format: $(VENV)/.dev
@@ -39,7 +40,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet -e '.[train,dev]'
+	$(BIN)/pip install --quiet -e '.[train,report,peers,dev]'
 	touch $@ $(VENV)/.core
 
 clean:

@@ -206,7 +206,7 @@ def run_attacks(
         results.append(
             AttackResult(
                 name,
-                float(np.mean([a != t for a, t in zip(attacked, positive, strict=True)])),
+                float(np.mean([a != t for a, t in zip(attacked, positive, strict=True)])) if positive else float("nan"),
                 recall,
                 recall / clean if clean else float("nan"),
                 flagged([attack(name, t) for t in negative]),
