@@ -1,6 +1,8 @@
 # Two commands: `make demo` and `make test`. Everything lives in .venv; versions are pinned in constraints.txt.
 PYTHON ?= python3
 VENV := .venv
+# Labelled text to measure on, where there is any.
+BENCH ?= ../shared/bench
 BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -20,6 +22,7 @@ check: $(VENV)/.dev
 	$(BIN)/loanlint data validate
 	$(BIN)/loanlint data card --check
 	$(BIN)/loanlint model verify
+	$(BIN)/loanlint gate $(if $(wildcard $(BENCH)),--bench $(BENCH))
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -40,7 +40,9 @@ class TrainSettings:
     """How the heads are fitted.
 
     ``scale`` multiplies a block's features: a larger one is punished less by the regularisation. ``c`` is scikit-learn's
-    inverse strength for the severity heads, ``c_codes`` for codes and stances. ``vocabulary`` caps the number of word and character features kept (by chi-squared).
+    inverse strength for the severity heads, ``c_codes`` for codes and stances. ``vocabulary`` caps the number of word
+    and character features kept (by chi-squared). ``prevalence`` is the share of texts of severity ≥ 1 that probabilities are
+    calibrated for: loan-related text of the web, of which the corpus holds more. The goals choose the operating points.
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
@@ -68,6 +70,7 @@ class TrainSettings:
     precision_goal: float = 0.975
     recall_goal: float = 0.965
     balanced_fpr: float = 0.015
+    prevalence: float = 0.2
 
 
 @dataclass(slots=True)
@@ -254,15 +257,22 @@ def _fit_part(
     return [fit_head(matrix, y, head, settings, keep) for head, y in labels.items()]
 
 
-def calibrate(scores: Floats, y: Bools) -> tuple[float, float]:
+def calibrate(scores: Floats, y: Bools, weight: Floats) -> tuple[float, float]:
     """Slope and intercept of Platt scaling on out-of-fold scores."""
     from sklearn.linear_model import LogisticRegression
 
     if y.sum() < 5:
         return 1.0, 0.0
     finite = np.isfinite(scores)
-    model = LogisticRegression(C=1e3, solver="lbfgs").fit(scores[finite, None], y[finite])
+    model = LogisticRegression(C=1e3, solver="lbfgs").fit(scores[finite, None], y[finite], weight[finite])
     return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def prevalence_weights(rows: Sequence[Row], prevalence: float) -> Floats:
+    """Weights of rows under which ``prevalence`` of the texts have severity ≥ 1."""
+    some = targets(rows, SEVERITY_HEADS[0])
+    share = float(some.mean())
+    return np.where(some, prevalence / share, (1 - prevalence) / (1 - share))
 
 
 def best_f1_threshold(p: Floats, y: Bools, lowest: float = 0.1) -> float:
@@ -381,7 +391,8 @@ def _train(rows: Sequence[Row], out: Path, corpus_digest: str, settings: TrainSe
         held = np.flatnonzero(fold[:own] == number)
         for head, one in zip(heads, fitted, strict=True):
             out_of_fold[head][held] = apply_head(matrix, one, head)[held]
-    calibration = {head: calibrate(out_of_fold[head], targets(rows, head)) for head in heads}
+    weight = prevalence_weights(rows, settings.prevalence)
+    calibration = {head: calibrate(out_of_fold[head], targets(rows, head), weight) for head in heads}
     p = {head: 1 / (1 + np.exp(-(calibration[head][0] * out_of_fold[head] + calibration[head][1]))) for head in heads}
     code_thresholds = {
         head.split(":", 1)[1]: round(best_f1_threshold(p[head], targets(rows, head)), 4)
