@@ -1,0 +1,146 @@
+"""Scoring: the fastest engine that is installed, kept off the event loop where it would hold others up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from ..classifier import CheckSettings, Classifier, load
+from ..errors import ModelError
+from ..model.golden import verify
+from ..taxonomy import taxonomy
+from ..verdict import Verdict
+from .problems import ApiError
+
+T = TypeVar("T")
+PROBE = "不看征信不审核,黑户也能百分百下款的口子,秒到账"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A loaded model. ``slice`` is the number of characters that may be scored in one go on the event loop."""
+
+    classifier: Classifier
+    kind: str
+    slice: int
+
+    @property
+    def version(self) -> str:
+        """Version of the model."""
+        return self.classifier.version
+
+    def check_many(self, texts: Sequence[str], settings: CheckSettings, *, channel: str | None = None) -> list[Verdict]:
+        """Verdicts in the order of ``texts``."""
+        return self.classifier.check_many(texts, settings, channel=channel)
+
+    def moderate(self, text: str, settings: CheckSettings) -> tuple[Verdict, dict[str, float]]:
+        """The verdict on a text, and the probability of every code."""
+        judged = self.classifier.judge(text)
+        return judged.verdict(settings), {code: judged.code_probability(code) for code in taxonomy().codes}
+
+    def ready(self) -> bool:
+        """Whether the engine still flags a text that any model must flag."""
+        return self.classifier.check(PROBE).severity >= 2
+
+
+def load_engine(path: Path | None) -> Engine:
+    """The compiled engine where it is installed, else the plain one; checked before use. Raises ``ModelError``."""
+    if find_spec("numba") is not None and find_spec("pipeline.compiled") is not None:
+        classifier = import_module("pipeline.compiled").load_compiled(path)
+        engine = Engine(classifier, "compiled", 8_000)
+    else:
+        classifier = load(path)
+        engine = Engine(classifier, "plain", 300)
+    verify(classifier.artefact)
+    if not engine.ready():
+        raise ModelError(
+            f"{classifier.artefact.path}: does not flag the text every model must flag, so it is of no use here. "
+            "Look at it with `loanlint evaluate`.",
+            code="E_MODEL_PROBE",
+        )
+    return engine
+
+
+class Scoring:
+    """Runs scoring work so that small requests do not wait behind large ones.
+
+    Work is cut into slices. A slice runs on the event loop, which costs nothing; between slices others get their turn. A
+    single text that is larger than a slice goes to a thread.
+    """
+
+    def __init__(self, threads: int = 2) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scoring")
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def run(
+        self, work: Callable[[Sequence[str]], list[T]], texts: Sequence[str], slice: int, deadline: float
+    ) -> list[T]:
+        """``work`` on all texts, in order; raises ``ApiError`` when ``deadline`` (monotonic) passes."""
+        found: list[T] = []
+        start = size = 0
+        for i, text in enumerate(texts):
+            # A text costs something even when it is short.
+            cost = len(text) + 4
+            if i > start and size + cost > slice:
+                found += await self._slice(work, texts[start:i], size, slice)
+                if time.monotonic() > deadline:
+                    raise too_long()
+                await asyncio.sleep(0)
+                start, size = i, 0
+            size += cost
+        if start < len(texts):
+            found += await self._slice(work, texts[start:], size, slice)
+        return found
+
+    async def judge(
+        self,
+        engine: Engine,
+        texts: Sequence[str],
+        channels: Sequence[str | None],
+        settings: CheckSettings,
+        deadline: float,
+    ) -> list[Verdict]:
+        """Verdicts in order; their ids are positions. Texts of one channel are scored together."""
+        found: list[Verdict | None] = [None] * len(texts)
+        for channel in dict.fromkeys(channels):
+            places = [i for i, c in enumerate(channels) if c == channel]
+
+            def work(part: Sequence[str], channel: str | None = channel) -> list[Verdict]:
+                return engine.check_many(part, settings, channel=channel)
+
+            some = await self.run(work, [texts[i] for i in places], engine.slice, deadline)
+            for place, verdict in zip(places, some, strict=True):
+                # Every slice is numbered from 0.
+                found[place] = verdict if verdict.id == str(place) else replace(verdict, id=str(place))
+        return [verdict for verdict in found if verdict is not None]
+
+    async def _slice(
+        self, work: Callable[[Sequence[str]], list[T]], texts: Sequence[str], size: int, slice: int
+    ) -> list[T]:
+        if size > 4 * slice:
+            return await self.thread(work, texts)
+        return work(texts)
+
+    async def thread(self, work: Callable[..., T], *values: object) -> T:
+        """``work`` in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *values)
+
+
+def too_long() -> ApiError:
+    """The error of a request that took too much time."""
+    return ApiError(
+        503,
+        "E_TIME_LIMIT",
+        "this took longer than a request may take; send fewer or shorter texts",
+        headers={"retry-after": "1"},
+    )
