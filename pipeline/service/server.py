@@ -208,14 +208,13 @@ class _Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        # Errors that every worker would meet are found here, once. Nothing of it is kept: connections and threads do not
-        # outlive a fork.
-        Service(self._settings, self._board).store.close()
+        status = self._tried()
+        if status:
+            return status
         for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(sent, self._pass_on)
         for number in range(self._settings.workers):
             self._start(number)
-        status = 0
         while self._workers:
             try:
                 pid, result = os.wait()
@@ -224,7 +223,8 @@ class _Supervisor:
             number, started = self._workers.pop(pid)
             code = os.waitstatus_to_exitcode(result)
             if self._stopping:
-                status = status or (1 if code else 0)
+                # A worker that was still starting ends by the signal itself.
+                status = status or (1 if code not in (0, -signal.SIGTERM, -signal.SIGINT) else 0)
                 continue
             log("worker died", pid=pid, status=code)
             # Not faster than this: a worker that cannot start would keep the machine busy.
@@ -232,6 +232,20 @@ class _Supervisor:
             if not self._stopping:
                 self._start(number)
         return status
+
+    def _tried(self) -> int:
+        """Status of a process that makes the service and ends: what every worker would fail at is found here, once."""
+        pid = os.fork()
+        if pid:
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        status = 2
+        try:
+            Service(self._settings, self._board).store.close()
+            status = 0
+        except LoanlintError as error:
+            print(f"loanlint: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(status)
 
     def _start(self, number: int) -> None:
         parent = os.getpid()

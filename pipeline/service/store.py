@@ -126,7 +126,11 @@ class Store:
 
     def __init__(self, name: str) -> None:
         self.database = open_database(name)
-        migrate(self.database)
+        try:
+            migrate(self.database)
+        except BaseException:
+            self.database.close()
+            raise
         self.outbox = Outbox(self.database)
         self.registry = Registry(self.database)
 
