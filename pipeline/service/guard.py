@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import LoanlintError
@@ -91,8 +92,8 @@ class _Exchange:
             await self._refuse(_slow_body() if self.reading else _too_slow())
         except asyncio.CancelledError:
             raise
-        except ConnectionError as error:
-            log("client went away", request_id=self.id, error=error)
+        except (ClientDisconnect, ConnectionError):
+            self.state["code"] = "E_GONE"  # there is nobody to answer
         except Exception as error:
             failure = error
             await self._refuse(ApiError(500, "E_INTERNAL", "the service failed; its log says why"))

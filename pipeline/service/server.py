@@ -50,7 +50,7 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
             if self.transport.is_closing():
                 return
             if self._in_head and self._head > limits.max_header:
-                self._refuse(ApiError(431, "E_HEADER_SIZE", "the head of the request is too large"))
+                self.send_400_response("")
             elif self._in_head and self._timer is None and self._idle():
                 self._arm()
 
@@ -62,6 +62,9 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
 
         def on_headers_complete(self) -> None:
             self._disarm()
+            self._head = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if self._head > limits.max_header:
+                raise ValueError("the head is too large")  # which the parser turns into a refusal
             self._in_head = False
             self._in_body = True
             super().on_headers_complete()
@@ -80,7 +83,10 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
                 self._timer = self.loop.call_later(limits.idle_seconds, self.transport.close)
 
         def send_400_response(self, msg: str) -> None:
-            self._refuse(ApiError(400, "E_HTTP", "this is not HTTP"))
+            if self._head > limits.max_header:
+                self._refuse(ApiError(431, "E_HEADER_SIZE", "the head of the request is too large"))
+            else:
+                self._refuse(ApiError(400, "E_HTTP", "this is not HTTP"))
 
         def _idle(self) -> bool:
             return self.cycle is None or self.cycle.response_complete
