@@ -115,7 +115,7 @@ def test_wrong_addresses_and_methods(service: Running, method: str, path: str, s
 
 @pytest.mark.parametrize(
     "content",
-    [b"%PDF-1.7 ...", b"\x00" * 100, "<p>页</p>".encode("utf-16"), bytes(range(128, 256)) * 40, b"", b"   "],
+    [b"%PDF-1.7 ...", b"\x00" * 100, "<p>页</p>".encode("utf-16"), bytes(range(128, 256)) * 40],
 )  # fmt: skip
 def test_pages_that_are_none(service: Running, content: bytes) -> None:
     answer = service.client.post("/v1/scan", content=content, headers={"content-type": "text/html"})
@@ -124,6 +124,14 @@ def test_pages_that_are_none(service: Running, content: bytes) -> None:
         return
     assert answer.status_code == 400
     shape(answer.content)
+
+
+def test_an_empty_page_has_no_segments(service: Running) -> None:
+    for content in (b"", b"   ", b"<p></p>"):
+        answer = service.client.post("/v1/scan", content=content, headers={"content-type": "text/html"})
+        assert answer.status_code == 200
+        assert answer.json()["segments"] == []
+        assert answer.json()["summary"]["worst"] == 0
 
 
 def test_a_page_without_breaks_and_a_deep_page(service: Running) -> None:

@@ -21,7 +21,7 @@ from ..verdict import Verdict
 from .engine import Engine, too_long
 from .openapi import document
 from .problems import ApiError
-from .reading import admit, check_settings, content_type, convert, json_body, page_of, query, sound
+from .reading import admit, content_type, convert, json_body, page_of, query, sound
 from .schemas import (
     CheckRequest,
     CheckResponse,
@@ -130,7 +130,7 @@ async def check(request: Request, service: Service) -> Response:
     items = _items(asked)
     texts = [item.text for item in items]
     admit(texts, service.limits, "texts" if asked.texts is not None else "text")
-    settings = check_settings(asked.operating_point, asked.fail_on, asked.explain, asked.date)
+    settings = CheckSettings(asked.operating_point, asked.fail_on, asked.date, asked.explain)
     channels = [item.channel or asked.channel for item in items]
     engine = service.models.engine
     verdicts = await service.scoring.judge(engine, texts, channels, settings, request.scope["state"]["deadline"])
@@ -156,26 +156,25 @@ def _items(asked: CheckRequest) -> list[TextItem]:
 async def scan(request: Request, service: Service) -> Response:
     """POST /v1/scan: a page, as JSON or as it came."""
     kind = content_type(request)
+    given = query(request, ("url", "dataId", "operating_point", "fail_on", "explain"))
+    asked = convert({**given, "page": ""}, ScanRequest)
     encoding = "utf-8"
     if kind == "application/json":
-        asked = await json_body(request, _scan)
+        # What stands in the address goes before what stands in the body.
+        named = {name: getattr(asked, name) for name in given}
+        asked = msgspec.structs.replace(await json_body(request, _scan), **named)
     elif kind in _PAGE_TYPES:
-        values = query(request, ("url", "dataId", "operating_point", "fail_on", "explain"))
         text, encoding = decode_page(await request.body(), "body")
-        asked = convert({**values, "page": text}, ScanRequest)
+        asked = msgspec.structs.replace(asked, page=text)
     else:
         raise ApiError(415, "E_CONTENT_TYPE", "send application/json or a page as " + ", ".join(_PAGE_TYPES))
     sound(asked.page, "page", service.limits.max_page)
-    if not asked.page.strip():
-        raise ApiError(400, "E_INPUT_EMPTY", "the page is empty", param="page")
-    settings = check_settings(asked.operating_point, asked.fail_on, asked.explain)
+    settings = CheckSettings(asked.operating_point, asked.fail_on, explain=asked.explain)
     engine = service.models.engine
     deadline = request.scope["state"]["deadline"]
     report = await service.scoring.thread(
         _scan_page, asked.page, engine, settings, encoding, deadline, service.limits.max_text
     )
-    if not report.segments:
-        raise ApiError(400, "E_INPUT_EMPTY", "no text in this page; is it drawn by a script?", param="page")
     title = next((v.text for v in report.segments if v.segment and v.segment.role == "title"), None)
     contexts: list[Context] = []
     for verdict in report.segments:
@@ -221,7 +220,7 @@ async def stream(request: Request, service: Service) -> Response:
         raise ApiError(415, "E_CONTENT_TYPE", "send application/x-ndjson: a JSON string or object on each line")
     values = query(request, ("operating_point", "fail_on", "explain", "channel"))
     asked = convert({**values, "text": ""}, CheckRequest)
-    settings = check_settings(asked.operating_point, asked.fail_on, asked.explain)
+    settings = CheckSettings(asked.operating_point, asked.fail_on, explain=asked.explain)
     return NdjsonResponse(service, settings, asked.channel)
 
 
@@ -260,7 +259,7 @@ async def metrics(request: Request, service: Service) -> Response:
 
 async def openapi(request: Request, service: Service) -> Response:
     """GET /openapi.json."""
-    return _json(document())
+    return _json(document(service.limits))
 
 
 def _json(value: Any, status: int = 200) -> Response:

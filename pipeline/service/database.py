@@ -43,6 +43,7 @@ class Database(Protocol):
     """A database: transactions, and the words in which dialects differ."""
 
     serial: str  # an integer key that counts up by itself
+    skip_locked: str  # ends a query for rows to be changed: those that others are changing are left out
     append_only: tuple[str, ...]  # statements that make {table} refuse UPDATE and DELETE
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
@@ -75,6 +76,7 @@ class SqliteDatabase:
     """An SQLite file in WAL mode. A commit is on disk when it returns (``synchronous=FULL``)."""
 
     serial = "INTEGER PRIMARY KEY AUTOINCREMENT"
+    skip_locked = ""  # there is one writer at a time
     append_only: tuple[str, ...] = (
         "CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
         "CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
@@ -150,6 +152,7 @@ class PostgresDatabase:
     """A PostgreSQL database named by a URL."""
 
     serial = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+    skip_locked = "FOR UPDATE SKIP LOCKED"
     append_only: tuple[str, ...] = (
         "CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$",

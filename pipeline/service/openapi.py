@@ -20,6 +20,7 @@ from .schemas import (
     StreamError,
     TextItem,
 )
+from .settings import Limits
 
 _AD = "不看征信的口子,有身份证就能下款"
 _CLEAN = "周末去公园划船,晚上吃火锅"
@@ -35,6 +36,7 @@ _REASONS = {
     "500": "a fault of the service",
     "503": "overloaded, or the store does not answer; try again",
 }
+_NO_NUL = r"^[^\u0000]*$"
 _OPEN = ("421", "500", "503")
 _DECISIONS: dict[str, dict[str, Any]] = {
     "operating_point": {"type": "string", "enum": ["high_precision", "balanced", "high_recall"]},
@@ -44,7 +46,7 @@ _DECISIONS: dict[str, dict[str, Any]] = {
 
 
 @cache
-def document() -> dict[str, Any]:
+def document(limits: Limits) -> dict[str, Any]:
     """The document, as plain values."""
     kinds = (
         CheckRequest, CheckResponse, CheckResult, ErrorBody, Health, ModerationRequest, ModerationResponse, ScanRequest,
@@ -62,14 +64,22 @@ def document() -> dict[str, Any]:
             },
         },
     ]
-    # Bodies larger than these are refused whatever they hold; the limits can be set when the service is started.
-    parts = [{"type": "string"}, _ref("TextPart"), _ref("ImagePart")]
+    # What is checked beyond the types: no NUL characters, and the limits this service was started with.
+    text = {"type": "string", "maxLength": limits.max_text, "pattern": _NO_NUL}
+    many = {"type": "array", "minItems": 1, "maxItems": limits.max_texts}
+    components["CheckRequest"]["properties"]["text"] = {"anyOf": [text, {"type": "null"}]}
+    components["CheckRequest"]["properties"]["texts"] = {
+        "anyOf": [{**many, "items": {"anyOf": [text, _ref("TextItem")]}}, {"type": "null"}]
+    }
+    components["TextItem"]["properties"]["text"] = text
+    components["TextPart"]["properties"]["text"] = text
+    components["ScanRequest"]["properties"]["page"] = {
+        "type": "string",
+        "maxLength": limits.max_page,
+        "pattern": _NO_NUL,
+    }
     components["ModerationRequest"]["properties"]["input"] = {
-        "anyOf": [
-            {"type": "string"},
-            {"type": "array", "minItems": 1, "items": parts[0]},
-            {"type": "array", "minItems": 1, "items": parts[1]},
-        ]
+        "anyOf": [text, {**many, "items": text}, {**many, "items": _ref("TextPart")}]
     }
     del components["ImagePart"]
     return {
@@ -160,7 +170,7 @@ def _paths() -> dict[str, Any]:
                         "examples": {"page": {"value": {"page": f"<title>新闻</title><li><a>{_AD}</a></li>"}}},
                     },
                     "text/html": {
-                        "schema": {"type": "string"},
+                        "schema": {"type": "string", "pattern": _NO_NUL},
                         "examples": {"page": {"value": f"<title>新闻</title><li><a>{_AD}</a></li>"}},
                     },
                 },
@@ -218,8 +228,9 @@ def _paths() -> dict[str, Any]:
 
 
 def _queries(*names: str) -> list[dict[str, Any]]:
+    lengths = {"url": 2_000, "dataId": 128, "channel": 50}
     return [
-        {"name": n, "in": "query", "schema": _DECISIONS.get(n, {"type": "string", "maxLength": 50}), "required": False}
+        {"name": n, "in": "query", "schema": _DECISIONS.get(n) or {"type": "string", "maxLength": lengths[n]}}
         for n in names
     ]
 

@@ -117,10 +117,11 @@ class Outbox:
         with self._database.transaction() as tx:
             hooks = {hook.id: hook for hook in self._webhooks(tx)}
             rows = tx.rows(
-                """UPDATE outbox SET due = ? WHERE state = 'pending' AND due <= ? AND id IN (
-                    SELECT id FROM outbox WHERE state = 'pending' AND due <= ? ORDER BY due LIMIT ?)
+                f"""UPDATE outbox SET due = ? WHERE id IN (
+                    SELECT id FROM outbox WHERE state = 'pending' AND due <= ? ORDER BY due LIMIT ?
+                    {self._database.skip_locked})
                 RETURNING id, webhook_id, body, attempts""",
-                now + seconds, now, now, limit,
+                now + seconds, now, limit,
             )  # fmt: skip
         return [
             Message(row["id"], hooks[row["webhook_id"]], row["body"], row["attempts"])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date as Date
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
-from ..classifier import CheckSettings
 from .problems import ApiError
 from .schemas import PageContext
 from .settings import Limits
@@ -64,17 +62,6 @@ def query(request: Request, known: Sequence[str]) -> dict[str, str]:
         if name not in known:
             raise ApiError(400, "E_REQUEST", f"unknown query parameter; known are {', '.join(known)}", param=name[:50])
     return values
-
-
-def check_settings(point: str, level: str, explain: bool, on: str | None = None) -> CheckSettings:
-    """How to decide."""
-    try:
-        day = Date.fromisoformat(on) if on else None
-    except ValueError as error:
-        raise ApiError(
-            400, "E_REQUEST", "date is no day of the calendar; write it as 2026-09-30", param="date"
-        ) from error
-    return CheckSettings(operating_point=point, fail_on=level, date=day, explain=explain)
 
 
 def admit(texts: Sequence[str], limits: Limits, param: str) -> None:

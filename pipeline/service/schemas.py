@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date as Date
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -47,9 +48,7 @@ class CheckRequest(Struct, forbid_unknown_fields=True):
     page: PageContext | None = None
     operating_point: Point = "balanced"
     fail_on: Level = "misleading"
-    date: (
-        Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Cite the law in force on this day.")] | None
-    ) = None
+    date: Annotated[Date, Meta(description="Cite the law in force on this day.")] | None = None
     explain: bool = True
 
 
