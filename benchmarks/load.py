@@ -213,13 +213,15 @@ class Running:
     def wait(self) -> None:
         import urllib.request
 
-        for _ in range(300):
+        # The first start after an installation compiles the fast engine.
+        for _ in range(3_000):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1).close()
             except OSError:
                 time.sleep(0.1)
             else:
                 return
+        self.process.terminate()
         raise SystemExit("the service does not get ready")
 
     def pids(self) -> list[int]:

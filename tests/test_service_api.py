@@ -216,7 +216,7 @@ def test_taxonomy_health_and_readiness(service: Running, classifier: Classifier)
 def test_readiness_fails_with_a_model_that_flags_nothing(classifier: Classifier, monkeypatch) -> None:
     from pipeline.service.engine import PROBE, Engine
 
-    engine = Engine(classifier, "plain", 300)
+    engine = Engine(classifier, "plain")
     assert engine.ready()
     monkeypatch.setattr("pipeline.service.engine.PROBE", CLEAN)
     assert not engine.ready()

@@ -93,7 +93,7 @@ async def moderations(request: Request, service: Service) -> Response:
     settings = CheckSettings()
 
     def work(part: Sequence[str]) -> list[tuple[Verdict, dict[str, float]]]:
-        return [engine.moderate(text, settings) for text in part]
+        return engine.moderate(part, settings)
 
     judged = await service.scoring.run(work, texts, engine.slice, request.scope["state"]["deadline"])
     await _keep(request, service, [v for v, _ in judged], [(NO_PAGE, None, None)] * len(judged))
