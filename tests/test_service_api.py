@@ -284,3 +284,21 @@ def test_workers_share_port_counters_and_store(tmp_path) -> None:
     assert store.count(ItemFilter()) == 30
     store.close()
     assert service.process.returncode == 0
+
+
+def test_while_the_store_is_away_flags_are_refused_and_the_rest_is_answered(tmp_path, postgres) -> None:
+    with running(tmp_path, "--sample", "0", database=postgres.new_database()) as service:
+        assert service.post("/v1/check", {"text": AD}).status_code == 200
+        postgres.stop()
+        assert service.post("/v1/check", {"text": CLEAN}).status_code == 200
+        refused = service.post("/v1/check", {"text": AD})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "E_STORE")
+        assert "postgres" not in refused.text
+        assert service.client.get("/readyz").status_code == 503
+        assert service.client.get("/healthz").status_code == 200
+        postgres.start()
+        assert service.post("/v1/check", {"text": ILLEGAL}).status_code == 200
+        assert service.client.get("/readyz").status_code == 200
+    store = Store(service.database)
+    assert {item.text for item in store.items(ItemFilter())} >= {AD, ILLEGAL}
+    store.close()

@@ -13,17 +13,27 @@ from .problems import Problem
 
 Point = Literal["high_precision", "balanced", "high_recall"]
 Level = Literal["borderline", "misleading", "illegal"]
-Short = Annotated[str, Meta(max_length=500)]
-DataId = Annotated[str, Meta(max_length=128, description="The caller's own id of the text; comes back unchanged.")]
+_NO_NUL = r"^[^\x00]*$"  # no database stores it
+Short = Annotated[str, Meta(max_length=500, pattern=_NO_NUL)]
+Url = Annotated[str, Meta(max_length=2_000, pattern=_NO_NUL)]
+DataId = Annotated[
+    str,
+    Meta(max_length=128, pattern=_NO_NUL, description="The caller's own id of the text; comes back unchanged."),
+]
 Channel = Annotated[
-    str, Meta(max_length=50, description="Where the text comes from; `ugc_question` marks a person's question.")
+    str,
+    Meta(
+        max_length=50,
+        pattern=_NO_NUL,
+        description="Where the text comes from; `ugc_question` marks a person's question.",
+    ),
 ]
 
 
 class PageContext(Struct, forbid_unknown_fields=True):
     """Where a text stood; shown to reviewers."""
 
-    url: Annotated[str, Meta(max_length=2_000)] | None = None
+    url: Url | None = None
     title: Short | None = None
     role: Short | None = None
     path: Short | None = None
@@ -56,7 +66,7 @@ class ScanRequest(Struct, forbid_unknown_fields=True):
     """A page, as HTML or plain text."""
 
     page: str
-    url: Annotated[str, Meta(max_length=2_000)] | None = None
+    url: Url | None = None
     dataId: DataId | None = None
     operating_point: Point = "balanced"
     fail_on: Level = "misleading"
