@@ -46,8 +46,11 @@ class Database(Protocol):
     skip_locked: str  # ends a query for rows to be changed: those that others are changing are left out
     append_only: tuple[str, ...]  # statements that make {table} refuse UPDATE and DELETE
 
-    def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
-        """Gives a :class:`Transaction`; commits on leaving, rolls back on an exception."""
+    def transaction(self, *, write: bool = True, durable: bool = True) -> AbstractContextManager[Transaction]:
+        """Gives a :class:`Transaction`; commits on leaving, rolls back on an exception.
+
+        What is committed outlives the process in any case, and the machine's power where ``durable``.
+        """
 
     def lock_schema(self, tx: Transaction) -> None:
         """Keep others from changing the schema until the transaction ends."""
@@ -73,7 +76,7 @@ class _SqliteTransaction:
 
 
 class SqliteDatabase:
-    """An SQLite file in WAL mode. A commit is on disk when it returns (``synchronous=FULL``)."""
+    """An SQLite file in WAL mode."""
 
     serial = "INTEGER PRIMARY KEY AUTOINCREMENT"
     skip_locked = ""  # there is one writer at a time
@@ -96,12 +99,11 @@ class SqliteDatabase:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         return connection
 
     @contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[Transaction]:
+    def transaction(self, *, write: bool = True, durable: bool = True) -> Iterator[Transaction]:
         """See :class:`Database`."""
         try:
             try:
@@ -109,6 +111,7 @@ class SqliteDatabase:
             except Empty:
                 connection = self._connect()
             try:
+                connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 # IMMEDIATE: a transaction that reads first and writes later must not fail half-way.
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield _SqliteTransaction(connection)
@@ -178,8 +181,8 @@ class PostgresDatabase:
         self.path = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
     @contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[Transaction]:
-        """See :class:`Database`."""
+    def transaction(self, *, write: bool = True, durable: bool = True) -> Iterator[Transaction]:
+        """See :class:`Database`; every commit is durable, as a server that is killed would lose others."""
         errors = self._psycopg
         connection = None
         try:

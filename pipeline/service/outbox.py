@@ -98,6 +98,11 @@ class Outbox:
         )
         return [Webhook(**row) for row in rows]
 
+    def concerns(self, entries: Sequence[Entry]) -> bool:
+        """Whether ``entries`` give rise to messages."""
+        worst = max((e.verdict.severity for e in entries), default=0)
+        return worst > 0 and any(hook.min_severity <= worst for hook in self.webhooks())
+
     def post(self, tx: Transaction, entries: Sequence[Entry]) -> None:
         """Write the messages that ``entries`` give rise to."""
         worst = max((e.verdict.severity for e in entries), default=0)

@@ -172,7 +172,8 @@ class Store:
         for entry in entries:
             if entry.reason != "report":
                 kept.setdefault(item_id(entry.verdict.text), []).append(entry)
-        with self.database.transaction() as tx:
+        # Waiting for the disk would double the time of an answer: it is worth it for a promised message.
+        with self.database.transaction(durable=self.outbox.concerns(entries)) as tx:
             # In the order of ids: two processes that write the same items must not wait for each other.
             ids = sorted(kept)
             tx.many(
