@@ -242,6 +242,28 @@ def test_a_stream_that_stops_is_ended(hurried: Running) -> None:
     assert not received.endswith(b"0\r\n\r\n")  # broken off: the reader can tell that it is not all
 
 
+def test_a_reader_that_stops_reading_is_left(hurried: Running) -> None:
+    line = json.dumps(CLEAN * 50, ensure_ascii=False).encode() + b"\n"
+    busy = metric(hurried, "loanlint_requests_busy")
+    with socket.create_connection(("127.0.0.1", hurried.port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.sendall(
+            b"POST /v1/stream HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n"
+            b"content-length: %d\r\n\r\n" % (len(line) * 100_000)
+        )
+        connection.setblocking(False)
+        last = time.monotonic()
+        while time.monotonic() - last < 0.5:
+            try:
+                connection.send(line * 20)
+                last = time.monotonic()
+            except BlockingIOError:
+                time.sleep(0.02)
+            except OSError:
+                break
+        wait(lambda: metric(hurried, "loanlint_requests_busy") == busy, "the stream to be given up", 8)
+
+
 def test_work_that_takes_too_long_is_ended(hurried: Running) -> None:
     start = time.monotonic()
     answer = hurried.post("/v1/check", {"texts": [AD * 40] * 900})
