@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -152,7 +153,7 @@ async def paced(
     latencies: list[float] = []
     failures = 0
     due: dict[Client, float] = {}
-    waiting: list[float] = []
+    waiting: deque[float] = deque()
     number = 0
 
     def go(client: Client, at: float) -> None:
@@ -166,11 +167,14 @@ async def paced(
         latencies.append(time.perf_counter() - due[client])
         failures += status != 200
         if waiting:
-            go(client, waiting.pop(0))
+            go(client, waiting.popleft())
         else:
             idle.append(client)
 
-    idle = [(await loop.create_connection(lambda: Client(answered), "127.0.0.1", port))[1] for _ in range(connections)]
+    # In turn, so that none is idle long enough to be closed.
+    idle: deque[Client] = deque()
+    for _ in range(connections):
+        idle.append((await loop.create_connection(lambda: Client(answered), "127.0.0.1", port))[1])
     clients = list(idle)
     start = time.perf_counter()
     count = int(rate * seconds)
@@ -181,7 +185,7 @@ async def paced(
         if delay > 0:
             await asyncio.sleep(delay)
         if idle:
-            go(idle.pop(), at)
+            go(idle.popleft(), at)
         else:
             waiting.append(at)
         if watch is not None and at - watched >= 15:

@@ -26,7 +26,7 @@ def command(*args: str) -> list[str]:
 
 
 def loanlint(*args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command(*args), capture_output=True, input=stdin, cwd=ROOT, timeout=60, check=False)
+    return subprocess.run(command(*args), capture_output=True, input=stdin, cwd=ROOT, timeout=120, check=False)
 
 
 class Running:
@@ -37,7 +37,7 @@ class Running:
         self._log = folder / f"log-{time.monotonic_ns()}"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command("serve", "--port", "0", "--db", database, *options),
+                command("serve", "--port", "0", "--engine", "plain", "--db", database, *options),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=ROOT,

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from serving import AD, CLEAN, ILLEGAL
 
-from pipeline import CheckSettings, Classifier, ModelError
+from pipeline import CheckSettings, Classifier, ModelError, UsageError
 from pipeline.service.engine import COMPILED, Engine, Scoring, load_engine
 from pipeline.service.problems import ApiError
 from pipeline.taxonomy import taxonomy
@@ -172,6 +172,11 @@ def test_the_compiled_engine_is_taken_where_it_is_installed(classifier: Classifi
     assert asked == [None]
     monkeypatch.setattr("pipeline.service.engine.find_spec", installed("pipeline.compiled"))
     assert load_engine(None).kind == "plain"
+    with pytest.raises(UsageError) as caught:
+        load_engine(None, COMPILED)
+    assert caught.value.code == "E_USAGE_EXTRA"
+    monkeypatch.setattr("pipeline.service.engine.find_spec", installed("numba", "pipeline.compiled"))
+    assert load_engine(None, "plain").kind == "plain"
 
 
 def test_a_model_that_flags_nothing_is_refused(monkeypatch) -> None:

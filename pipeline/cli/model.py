@@ -198,4 +198,4 @@ def _checked(path: Path | None) -> str:
     require("service", "msgspec")
     from ..service.engine import load_engine
 
-    return load_engine(path).version
+    return load_engine(path, "plain").version

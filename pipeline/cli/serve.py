@@ -35,6 +35,13 @@ _WORKERS = 64
     help="进程数。Processes that share the port.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(("auto", "plain", "compiled")),
+    default="auto",
+    show_default=True,
+    help="计算引擎,auto 在已安装时使用 compiled。Which scorer; auto takes the compiled one where it is installed.",
+)
+@click.option(
     "--open",
     "open_access",
     is_flag=True,
@@ -91,6 +98,7 @@ def command(
     model: Path | None,
     database: str,
     workers: int,
+    engine: str,
     open_access: bool,
     queue: bool,
     sample: float,
@@ -130,6 +138,7 @@ def command(
             port=port,
             workers=workers,
             model=model,
+            engine=engine,
             database=database,
             open_access=open_access,
             queue=queue,

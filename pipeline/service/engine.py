@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..classifier import CheckSettings, Classifier, load
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
 from ..model.gate import Gate
 from ..model.golden import verify
 from ..taxonomy import taxonomy
@@ -75,9 +75,17 @@ class Engine:
         return self.classifier.check(PROBE).severity >= 2
 
 
-def load_engine(path: Path | None) -> Engine:
-    """The compiled engine where it is installed, else the plain one; checked before use. Raises ``ModelError``."""
-    if find_spec("numba") is not None and find_spec("pipeline.compiled") is not None:
+def load_engine(path: Path | None, kind: str = "auto") -> Engine:
+    """The engine of that kind, ``auto`` is the compiled one where it is installed; checked before use.
+
+    Raises ``ModelError``, and ``UsageError`` where the compiled engine is asked for and not installed.
+    """
+    installed = find_spec("numba") is not None and find_spec("pipeline.compiled") is not None
+    if kind == COMPILED and not installed:
+        raise UsageError(
+            "the compiled engine needs the extra 'fast': pip install 'loanlint[fast]'", code="E_USAGE_EXTRA"
+        )
+    if installed and kind != "plain":
         classifier = import_module("pipeline.compiled").load_compiled(path)
         engine = Engine(classifier, COMPILED)
     else:

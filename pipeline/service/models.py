@@ -90,10 +90,11 @@ class ModelSlot:
     A model given on the command line is used until something is activated after the start.
     """
 
-    def __init__(self, store: Store, metrics: Metrics, model: Path | None, fraction: float) -> None:
+    def __init__(self, store: Store, metrics: Metrics, model: Path | None, fraction: float, kind: str = "auto") -> None:
         self._store = store
         self._metrics = metrics
         self._fraction = fraction
+        self._kind = kind
         self._lock = threading.Lock()
         self._shadow_seq = 0
         self.shadow: Shadow | None = None
@@ -102,7 +103,7 @@ class ModelSlot:
         if model is None and current is not None and current.path is not None:
             model = Path(current.path)
         self._path = model
-        self.engine = load_engine(model)
+        self.engine = load_engine(model, kind)
 
     def refresh(self, *, again: bool = False) -> None:
         """Take up what was activated since; ``again`` loads the current directory afresh.
@@ -150,7 +151,7 @@ class ModelSlot:
 
     def _load(self, path: Path | None, role: str) -> Engine | None:
         try:
-            engine = load_engine(path)
+            engine = load_engine(path, self._kind)
         except LoanlintError as error:
             log("model refused", level=logging.ERROR, role=role, model_path=str(path), code=error.code)
             self._metrics.board.add("models_refused")

@@ -47,7 +47,7 @@ class Service:
                 code="E_USAGE_OPEN",
             )
         self.metrics = Metrics(board, lambda: self.models.engine.version)
-        self.models = ModelSlot(self.store, self.metrics, settings.model, settings.shadow_fraction)
+        self.models = ModelSlot(self.store, self.metrics, settings.model, settings.shadow_fraction, settings.engine)
         self.scoring = Scoring()
         self.busy = 0
         self._ring_read = time.monotonic()

@@ -34,7 +34,7 @@ class Limits:
 class ServiceSettings:
     """How the service runs.
 
-    ``model`` a directory, or ``None`` for the activated or shipped one; ``database`` a path or URL; ``open_access``
+    ``model`` a directory, or ``None`` for the activated or shipped one; ``engine`` ``plain``, ``compiled`` or ``auto``; ``database`` a path or URL; ``open_access``
     serves without keys whatever the address; ``sample`` is the share of unflagged texts put into the review queue;
     ``queue`` whether texts are put there at all; ``retry_seconds`` the waits between webhook attempts.
     """
@@ -43,6 +43,7 @@ class ServiceSettings:
     port: int = 8000
     workers: int = 1
     model: Path | None = None
+    engine: str = "auto"
     database: str = ""
     open_access: bool = False
     queue: bool = True
