@@ -43,7 +43,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet -e '.[train,report,peers,dev]'
+	$(BIN)/pip install --quiet -e '.[train,report,peers,service,dev]'
 	touch $@ $(VENV)/.core
 
 clean:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline import Classifier, load
+
+if TYPE_CHECKING:
+    from serving import Postgres, Running
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BENCH = REPOSITORY.parent / "shared" / "bench"
@@ -48,3 +54,32 @@ def run():
         return Result(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8", "replace"))
 
     return call
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory) -> Iterator[Running]:
+    """An open service that tests share; they must not change its keys or models."""
+    from serving import running
+
+    with running(tmp_path_factory.mktemp("service"), "--sample", "0") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server."""
+    from serving import Postgres
+
+    # Not in pytest's own folder, which no other user may enter.
+    with TemporaryDirectory(prefix="loanlint-postgres-") as folder:
+        server = Postgres(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, tmp_path) -> str:
+    """Name of a fresh database, of each kind in turn."""
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    return request.getfixturevalue("postgres").new_database()

@@ -69,7 +69,7 @@ class TrainSettings:
     folds: int = 5
     precision_goal: float = 0.975
     recall_goal: float = 0.965
-    balanced_fpr: float = 0.015
+    balanced_fpr: float = 0.0125
     prevalence: float = 0.2
 
 
