@@ -24,6 +24,7 @@ _COMMANDS = {
     "serve": "serve",
     "keys": "keys",
     "webhooks": "webhooks",
+    "review": "review",
 }
 
 
