@@ -91,6 +91,7 @@ class ItemFilter:
     """Which items to list; ``None`` does not filter. Newest first, or by severity where ``worst_first``."""
 
     state: str | None = OPEN
+    except_state: str | None = None
     reason: str | None = None
     code: str | None = None
     min_severity: int | None = None
@@ -380,6 +381,7 @@ def _conditions(wanted: ItemFilter) -> tuple[str, list[Any]]:
     values: list[Any] = []
     for column, value in (
         ("state = ?", wanted.state),
+        ("state <> ?", wanted.except_state),
         ("reason = ?", wanted.reason),
         ("codes LIKE ?", f"%|{wanted.code}|%" if wanted.code else None),
         ("severity >= ?", wanted.min_severity),

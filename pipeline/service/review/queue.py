@@ -78,8 +78,13 @@ class ReviewQueue:
         """The next item for ``actor``, leased; ``None`` where nothing is left."""
         for candidates in self._offers(wanted, actor, now):
             for item in candidates:
-                if self._store.lease([item.id], actor, LEASE_SECONDS, now):
-                    return item
+                if not self._store.lease([item.id], actor, LEASE_SECONDS, now):
+                    continue
+                # Somebody may have decided and let go of it since the list was made.
+                current = self._store.item(item.id)
+                if current is not None and current.state == item.state:
+                    return current
+                self._store.release([item.id], actor)
         return None
 
     def _offers(self, wanted: ItemFilter, actor: str, now: float) -> Iterable[list[Item]]:

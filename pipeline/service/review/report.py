@@ -12,7 +12,7 @@ from typing import Any
 from ...text.lexicon import lexicon
 from ...text.normalise import normalise
 from ..store import Event, Item, ItemFilter, Store
-from .decisions import APPEAL, DECIDE, GOLDEN, SECOND, agree, decisions, effective, label_of
+from .decisions import APPEAL, DECIDE, GOLD, GOLDEN, SECOND, agree, decisions, effective, label_of
 from .export import all_events
 
 _FEW = 0.0005  # stands for an empty bin, where a logarithm is taken
@@ -92,7 +92,7 @@ def review_report(store: Store, profile: Mapping[str, Any], drift_texts: int = 2
         "appeals": _appeals(events),
         "agreement": agreement(list(judged.values())),
         "reviewers": _reviewers(events, golden),
-        "drift": drift(store.items(ItemFilter(state=None, limit=drift_texts)), profile),
+        "drift": drift(store.items(ItemFilter(state=None, except_state=GOLD, limit=drift_texts)), profile),
     }
 
 

@@ -13,7 +13,7 @@ from ...taxonomy import taxonomy
 from ..problems import ApiError
 from ..reading import content_type
 from ..store import ItemFilter
-from .decisions import OPEN, STATES
+from .decisions import GOLD, OPEN, STATES
 
 LANGUAGE_COOKIE = "loanlint_lang"
 _FIELDS = 500
@@ -95,6 +95,8 @@ def filters(given: Mapping[str, str], limit: int = 50, offset: int = 0) -> Chose
         values,
         ItemFilter(
             state=None if values["state"] == "all" else values["state"] or OPEN,
+            # Golden items must not be told from others, so they are in no list.
+            except_state=GOLD,
             reason=values["reason"] or None,
             code=values["code"] or None,
             min_severity=severity,

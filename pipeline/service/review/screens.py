@@ -64,8 +64,7 @@ class Screens:
         number = asked.request.query_params.get("page", "1")
         at = int(number) if number.isdecimal() and len(number) < 6 else 1
         chosen = filters(asked.request.query_params, _ROWS, max(0, at - 1) * _ROWS)
-        # Golden items must not be told from others, so they are in no list.
-        items = [item for item in self._store.items(chosen.wanted) if item.state != GOLD]
+        items = self._store.items(chosen.wanted)
         held = self._store.leases(asked.now)
         tally = self._store.tally("state")
         values = {
