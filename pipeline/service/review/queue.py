@@ -121,6 +121,12 @@ class ReviewQueue:
         """Take an item that was opened, or keep it; whether nobody else has it."""
         return bool(self._store.lease([item.id], actor, LEASE_SECONDS, now))
 
+    @staticmethod
+    def for_another(item: Item, events: Sequence[Event], actor: str) -> bool:
+        """Whether ``actor`` has decided on an item that somebody else is to decide on now."""
+        again = item.state in (SECOND, CONFLICT, APPEALED)
+        return again and any(event.actor == actor for event in decisions(events))
+
     def near(self, item: Item, actor: str, now: float) -> list[tuple[Item, float]]:
         """Open items nearly the same as this one that nobody else holds, most similar first."""
         if item.state != OPEN:
@@ -145,11 +151,15 @@ class ReviewQueue:
         if len(ids) > _SIMILAR_SHOWN + 1:
             raise ApiError(400, "E_REQUEST", "too many items at once", param="also")
         items = self._claim(ids, actor, now)
-        if items[0].state == SECOND and any(e.actor == actor for e in decisions(self._store.events(item.id))):
-            raise ApiError(409, "E_REVIEW_SELF", "the second review is for another reviewer")
-        self._unchanged(item.id, version)
-        if any(other.state != OPEN for other in items[1:]):
-            raise ApiError(409, "E_REVIEW_CHANGED", "one of the near-duplicates was decided meanwhile; look again")
+        try:
+            if self.for_another(items[0], self._store.events(item.id), actor):
+                raise ApiError(409, "E_REVIEW_SELF", "you have decided on this; now it is for another reviewer")
+            self._unchanged(item.id, version)
+            if any(other.state != OPEN for other in items[1:]):
+                raise ApiError(409, "E_REVIEW_CHANGED", "one of the near-duplicates was decided meanwhile; look again")
+        except ApiError:
+            self._store.release(ids, actor)
+            raise
         batch = secrets.token_hex(8)
         events, states = [], {}
         for each in items:
@@ -189,6 +199,7 @@ class ReviewQueue:
             mine = rest[-1] if rest else None
             same = mine is not None and (mine.seq == seq or mine.body.get("batch", 0) == event.body.get("batch"))
             if mine is None or not same:
+                self._store.release(ids, actor)
                 raise ApiError(409, "E_REVIEW_UNDO", "this was undone already, or something was decided since")
             events.append(Event(id, actor, UNDO, {"undoes": mine.seq}, now))
             states[id] = str(mine.body["before"])
@@ -203,6 +214,7 @@ class ReviewQueue:
         """The items as they are now, leased: until this request is over nobody else decides on them."""
         held = self._store.lease(ids, actor, LEASE_SECONDS, now)
         if len(held) < len(ids):
+            self._store.release(held, actor)
             raise ApiError(409, "E_REVIEW_HELD", "another reviewer is at this item")
         items = [self._store.item(id) for id in ids]
         found = [item for item in items if item is not None]

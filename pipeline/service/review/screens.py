@@ -104,13 +104,14 @@ class Screens:
         closed = item.state == DECIDED
         # A second reviewer must not be led by the first; nor anyone by others' answers to a golden item.
         blind = (item.state == SECOND and not own) or item.state == GOLD
-        mine = not closed and self._queue.hold(item, actor, asked.now)
+        waits = self._queue.for_another(item, events, actor)
+        mine = not closed and not waits and self._queue.hold(item, actor, asked.now)
         done = asked.request.query_params.get("done", "")
         values: dict[str, Any] = {
             "item": item, "pieces": marks(item.verdict, asked.lang), "verdict": item.verdict, "label": model_label(item),
             "places": self._store.sightings(item.id), "history": self._history(events, actor, blind), "blind": blind,
             "version": events[-1].seq if events else 0, "mine": mine, "closed": closed,
-            "waits": item.state == SECOND and own, "near": self._queue.near(item, actor, asked.now) if mine else [],
+            "waits": waits, "near": self._queue.near(item, actor, asked.now) if mine else [],
             "done": int(done) if done.isdecimal() and len(done) < 19 else None, "problem": problem,
             "names": self._names(), "longest_note": LONGEST_NOTE,
         }  # fmt: skip
@@ -141,7 +142,6 @@ class Screens:
                 raise ApiError(400, "E_REQUEST", f"the note is longer than {LONGEST_NOTE} characters", param="note")
             if action == "skip":
                 seq = self._queue.skip(item, actor, now)
-                self._store.release([item.id], actor)
             elif action == "escalate":
                 seq = self._queue.escalate(item, note, actor, seen, now)
             elif action == "appeal":
@@ -152,7 +152,8 @@ class Screens:
         except ApiError as error:
             return self._show(asked, self._named(asked), error, error.status)
         if action == "appeal":
-            return self._go(f"/review/items/{item.id}", asked, done=seq)
+            # Not to the item: whoever records an appeal need not be who decides on it.
+            return self._go("/review", asked, done=seq)
         return self._onward(asked, seq)
 
     def next(self, asked: Asked) -> Response:
@@ -169,7 +170,6 @@ class Screens:
         if not (number.isdecimal() and len(number) < 19):
             raise ApiError(400, "E_REQUEST", "this is no number of a decision", param="seq")
         ids = self._queue.undo(int(number), asked.session.actor, asked.now)
-        self._store.release(ids[1:], asked.session.actor)
         return self._go(f"/review/items/{ids[0]}", asked, undone=1)
 
     @staticmethod
