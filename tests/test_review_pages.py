@@ -304,8 +304,8 @@ def test_with_keys_reviewers_sign_in(tmp_path, browser: Browser) -> None:
     def key(name: str, scope: str) -> str:
         return loanlint("keys", "add", name, "--scope", scope, "--db", database).stdout.decode().strip()
 
-    reviewer, scorer = key("李审", "review"), key("店", "score")
-    with running(tmp_path, database=database) as service:
+    reviewer, scorer, other = key("李审", "review"), key("店", "score"), key("王审", "review")
+    with running(tmp_path, "--second-review", "1", database=database) as service:
         context = new_context(browser)
         page = context.new_page()
         page.goto(f"{service.local}/review")
@@ -329,6 +329,29 @@ def test_with_keys_reviewers_sign_in(tmp_path, browser: Browser) -> None:
         page.wait_for_url("**done=*")
         (event,) = events(database)
         assert event["actor"] == reviewer.split("_")[1]
+        # The second reviewer is not led by the first.
+        address = f"{service.local}/review/items/{item_of(service, AD)}"
+        page.goto(address)
+        assert page.locator("[data-decision]").count() == 0
+        assert "接受" in page.locator(".history").inner_text()
+        second_context = new_context(browser)
+        second = second_context.new_page()
+        second.goto(f"{service.local}/login")
+        second.fill("#key", other)
+        second.keyboard.press("Enter")
+        second.wait_for_url("**/review")
+        second.keyboard.press("n")
+        second.wait_for_url("**/review/items/**")
+        assert "李审" not in second.locator("main").inner_text()
+        second.keyboard.press("1")
+        second.wait_for_url("**done=*")
+        second.goto(address)
+        assert "李审" in second.locator(".history").inner_text()
+        second.goto(f"{service.local}/review/report")
+        assert "0.0% (0/1" in second.locator("main").inner_text()
+        second.goto(f"{service.local}/review?state=conflict")
+        assert second.locator("a[data-row]").count() == 1
+        second_context.close()
         # A key that is taken away ends its sessions.
         assert loanlint("keys", "revoke", reviewer.split("_")[1], "--db", database).returncode == 0
         service.signal(1)

@@ -331,6 +331,22 @@ def test_golden_items_measure_reviewers_and_stay_out_of_the_rest(local: Store, c
     assert golden_ids.isdisjoint(row["id"].removeprefix("review-") for row in export_rows(local))
 
 
+def test_golden_rows_come_from_a_file(run, tmp_path) -> None:
+    database, file = str(tmp_path / "new.db"), tmp_path / "golden.jsonl"
+    rows = [{"id": r.id, "text": r.text, "severity": r.severity, "stance": r.stance, "codes": list(r.codes), "channel": r.channel, "family": r.family} for r in GOLDEN]  # fmt: skip
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    done = run("review", "golden", str(file), "--db", database)
+    assert (done.status, done.err) == (0, "loanlint: 2 golden items\n")
+    store = Store(database)
+    assert store.count(ItemFilter(state="golden")) == 2
+    assert store.outbox.deliveries(10) == []
+    store.close()
+    file.write_text('{"id": 1}', encoding="utf-8")
+    bad = run("review", "golden", str(file), "--db", database)
+    assert bad.status == 2
+    assert "E_DATA_ROW" in bad.err
+
+
 def test_export_gives_rows_that_train_takes(local: Store, classifier: Classifier, run, tmp_path) -> None:
     corpus = load_corpus()
     known = next(row for row in corpus if row.severity == 2)
@@ -365,7 +381,7 @@ def test_report_figures(local: Store, classifier: Classifier, run, tmp_path) -> 
     done = run("review", "report", "--format", "json", "--db", str(tmp_path / "store.db"))
     assert done.status == 0, done.err
     report = json.loads(done.out)
-    assert report["flagged_precision"]["right"], report["flagged_precision"]["total"] == (3, 4)
+    assert (report["flagged_precision"]["right"], report["flagged_precision"]["total"]) == (3, 4)
     assert report["missed"]["share"] == 1.0
     for code in items[0].codes:
         assert (report["codes"][code]["right"], report["codes"][code]["total"]) == (3, 4)

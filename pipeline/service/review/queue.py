@@ -23,19 +23,18 @@ from .decisions import (
     SKIP,
     UNDO,
     Decision,
-    Label,
     decide_body,
     decisions,
     effective,
     model_label,
     next_state,
 )
-from .similarity import NEAR, Grams, grams, similarity
+from .similarity import NEAR, Grams, grams, may_be_near, similarity
 
 LEASE_SECONDS = 15 * 60.0
 _TRIES = 20
 _POOL = 300
-_SIMILAR_POOL = 2_000
+_SIMILAR_POOL = 1_000
 _SIMILAR_SHOWN = 50
 
 
@@ -131,9 +130,13 @@ class ReviewQueue:
         """Open items nearly the same as this one that nobody else holds, most similar first."""
         if item.state != OPEN:
             return []
-        own = grams(item.text)
+        own, characters = grams(item.text), frozenset(item.text)
         others = self._store.available(ItemFilter(limit=_SIMILAR_POOL), actor, now)
-        found = [(other, similarity(own, grams(other.text))) for other in others if other.id != item.id]
+        found = [
+            (other, similarity(own, grams(other.text)))
+            for other in others
+            if other.id != item.id and may_be_near(characters, frozenset(other.text))
+        ]
         alike = sorted((pair for pair in found if pair[1] >= NEAR), key=lambda pair: -pair[1])
         return alike[:_SIMILAR_SHOWN]
 
@@ -164,7 +167,7 @@ class ReviewQueue:
         events, states = [], {}
         for each in items:
             # Unchanged is relative to what the model said of that very text.
-            own = decision if decision.action == "overturn" else replace(decision, action=_action(each, decision.label))
+            own = decision if decision.action == "overturn" and each.severity else _reworded(each, decision)
             events.append(Event(each.id, actor, DECIDE, decide_body(each, own, batch, ids), now))
             states[each.id] = next_state(each, decision.label, self._store.events(each.id), self._settings.second_share)
         return self._store.record(events, states)
@@ -228,5 +231,5 @@ class ReviewQueue:
             raise ApiError(409, "E_REVIEW_CHANGED", "another reviewer has decided meanwhile; look again")
 
 
-def _action(item: Item, label: Label) -> str:
-    return "accept" if label == model_label(item) else "change"
+def _reworded(item: Item, decision: Decision) -> Decision:
+    return replace(decision, action="accept" if decision.label == model_label(item) else "change", reason=None)

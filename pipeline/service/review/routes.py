@@ -89,6 +89,10 @@ async def _guarded(
     try:
         token = request.cookies.get(sessions.COOKIE)
         session = await service.scoring.thread(sessions.find, service, token, now)
+        if session is None and token is not None:
+            # Another worker may have let in a key that was made a moment ago.
+            await service.read_keys()
+            session = await service.scoring.thread(sessions.find, service, token, now)
         if session is None:
             return RedirectResponse("/login", 303, headers=HEADERS)
         request.scope["state"]["key"] = session.principal.key_id

@@ -103,13 +103,13 @@ class Screens:
         own = any(event.actor == actor for event in decisions(events))
         closed = item.state == DECIDED
         # A second reviewer must not be led by the first; nor anyone by others' answers to a golden item.
-        blind = (item.state == SECOND and not own) or item.state == GOLD
+        second = item.state == SECOND and not own
         waits = self._queue.for_another(item, events, actor)
         mine = not closed and not waits and self._queue.hold(item, actor, asked.now)
         done = asked.request.query_params.get("done", "")
         values: dict[str, Any] = {
             "item": item, "pieces": marks(item.verdict, asked.lang), "verdict": item.verdict, "label": model_label(item),
-            "places": self._store.sightings(item.id), "history": self._history(events, actor, blind), "blind": blind,
+            "places": self._store.sightings(item.id), "history": self._history(events, actor, second or item.state == GOLD), "blind": second,
             "version": events[-1].seq if events else 0, "mine": mine, "closed": closed,
             "waits": waits, "near": self._queue.near(item, actor, asked.now) if mine else [],
             "done": int(done) if done.isdecimal() and len(done) < 19 else None, "problem": problem,

@@ -30,6 +30,11 @@ def similarity(one: Grams, other: Grams) -> float:
     return shared / (len(one) + len(other) - shared)
 
 
+def may_be_near(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether texts of these characters are worth comparing: undoing disguises costs a hundred times as much as this."""
+    return len(one & other) * 2 >= min(len(one), len(other))
+
+
 def clusters(texts: Sequence[str], near: float = NEAR) -> list[int]:
     """For each text the position of the first text of its cluster: texts linked by near-duplicates are one cluster."""
     parents = list(range(len(texts)))
