@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from selectolax.lexbor import LexborHTMLParser
 from serving import AD, CLEAN, ILLEGAL, Running, loanlint, running
 
+DONE = re.compile(r"[?&]done=\d")  # not `undone`
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 HOSTILE = "黑\u200b户\u202e也能下款</p><script>document.title='x'</script><img src=x onerror=\"document.title='x'\">不看征信秒到账{{7*7}}"
@@ -100,14 +101,14 @@ def test_decide_and_undo_with_keys_alone(pages: Running, context: BrowserContext
     assert first == ILLEGAL, "the worst first"
     address = page.url
     page.keyboard.press("4")  # overturn: a complaint
-    page.wait_for_url("**done=*")
+    page.wait_for_url(DONE)
     assert page.locator("p.raw").inner_text() == AD
     page.keyboard.press("u")
     page.wait_for_url("**undone=1")
     assert page.locator("p.raw").inner_text() == ILLEGAL
     assert page.locator(".history del").count() == 1
     page.keyboard.press("a")
-    page.wait_for_url("**done=*")
+    page.wait_for_url(DONE)
     page.goto(address)
     assert page.locator(".history li:has-text('接受')").count() == 1
     assert "已审结" in page.locator("main").inner_text()
@@ -148,7 +149,7 @@ def test_near_duplicates_are_decided_at_once(pages: Running, context: BrowserCon
     assert page.locator("input[name=also]:checked").count() == 3
     page.locator("input[name=also]").first.uncheck()
     page.keyboard.press("a")
-    page.wait_for_url("**done=*")
+    page.wait_for_url(DONE)
     page.goto(f"{pages.local}/review")
     left = [text for text in page.locator("a[data-row]").all_inner_texts() if text in texts]
     assert len(left) == 1
@@ -177,7 +178,7 @@ def test_two_sessions_at_once(pages: Running, browser: Browser) -> None:
     # A page that was left open while another decided does not overwrite it.
     stale = first.locator("[data-decision]").evaluate("f => Object.fromEntries(new FormData(f))")
     first.keyboard.press("a")
-    first.wait_for_url("**done=*")
+    first.wait_for_url(DONE)
     answer = one.request.post(
         first.url.split("/items/")[0] + "/items/" + item_of(pages, texts[0]),
         form={**stale, "action": "overturn:news"}, headers={"origin": pages.local},
@@ -326,7 +327,7 @@ def test_with_keys_reviewers_sign_in(tmp_path, browser: Browser) -> None:
         page.keyboard.press("n")
         page.wait_for_url("**/review/items/**")
         page.keyboard.press("a")
-        page.wait_for_url("**done=*")
+        page.wait_for_url(DONE)
         (event,) = events(database)
         assert event["actor"] == reviewer.split("_")[1]
         # The second reviewer is not led by the first.
@@ -344,7 +345,7 @@ def test_with_keys_reviewers_sign_in(tmp_path, browser: Browser) -> None:
         second.wait_for_url("**/review/items/**")
         assert "李审" not in second.locator("main").inner_text()
         second.keyboard.press("1")
-        second.wait_for_url("**done=*")
+        second.wait_for_url(DONE)
         second.goto(address)
         assert "李审" in second.locator(".history").inner_text()
         second.goto(f"{service.local}/review/report")

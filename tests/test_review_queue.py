@@ -128,6 +128,16 @@ def test_a_decision_on_what_has_changed_is_refused(local: Store, classifier: Cla
     assert len(local.events()) == 1
 
 
+def test_a_reviewer_holds_one_item_at_a_time(local: Store, classifier: Classifier) -> None:
+    first, second = put(local, classifier, AD, ILLEGAL)
+    at = queue(local)
+    assert at.hold(first, "a", NOW)
+    assert not at.hold(first, "b", NOW)
+    assert at.hold(second, "a", NOW)
+    assert local.leases(NOW) == {second.id: "a"}
+    assert at.hold(first, "b", NOW)
+
+
 def test_skipped_items_go_to_others(local: Store, classifier: Classifier) -> None:
     (item,) = put(local, classifier, AD)
     at = queue(local)

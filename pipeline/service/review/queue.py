@@ -82,6 +82,7 @@ class ReviewQueue:
                 # Somebody may have decided and let go of it since the list was made.
                 current = self._store.item(item.id)
                 if current is not None and current.state == item.state:
+                    self._let_go(item.id, actor, now)
                     return current
                 self._store.release([item.id], actor)
         return None
@@ -118,7 +119,16 @@ class ReviewQueue:
 
     def hold(self, item: Item, actor: str, now: float) -> bool:
         """Take an item that was opened, or keep it; whether nobody else has it."""
-        return bool(self._store.lease([item.id], actor, LEASE_SECONDS, now))
+        held = bool(self._store.lease([item.id], actor, LEASE_SECONDS, now))
+        if held:
+            self._let_go(item.id, actor, now)
+        return held
+
+    def _let_go(self, kept: str, actor: str, now: float) -> None:
+        """One item at a time: what was opened and left must not be kept from others."""
+        left = [id for id, holder in self._store.leases(now).items() if holder == actor and id != kept]
+        if left:
+            self._store.release(left, actor)
 
     @staticmethod
     def for_another(item: Item, events: Sequence[Event], actor: str) -> bool:
