@@ -61,7 +61,10 @@ def test_a_wheel_builds_from_what_is_copied_and_holds_the_service(tmp_path: Path
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    modules = {f"pipeline/service/{file.name}" for file in (ROOT / "pipeline/service").glob("*.py")}
+    parts = [
+        file for file in (ROOT / "pipeline/service").rglob("*") if file.is_file() and "__pycache__" not in file.parts
+    ]
+    modules = {file.relative_to(ROOT).as_posix() for file in parts}
     assert modules <= names
     assert "pipeline/_resources/models/default/manifest.json" in names
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("METADATA"))).decode()

@@ -25,6 +25,7 @@ _COMMANDS = {
     "serve": "serve",
     "keys": "keys",
     "webhooks": "webhooks",
+    "review": "review",
 }
 
 

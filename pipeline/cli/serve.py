@@ -92,6 +92,20 @@ _WORKERS = 64
     show_default=True,
     help="等待客户端的秒数上限。Longest wait for a client that sends or takes nothing, in seconds.",
 )
+@click.option(
+    "--second-review",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="须由第二人复审的比例。Share of decided texts that another reviewer decides again.",
+)
+@click.option(
+    "--golden-every",
+    type=click.IntRange(2),
+    default=12,
+    show_default=True,
+    help="每多少条插入一条金标。Every how many texts a reviewer gets a golden one, where there are any.",
+)
 def command(
     host: str,
     port: int,
@@ -107,6 +121,8 @@ def command(
     max_text: int,
     time_limit: float,
     idle_limit: float,
+    second_review: float,
+    golden_every: int,
 ) -> int:
     """启动审核服务(HTTP 接口)。Run the moderation service over HTTP.
 
@@ -115,12 +131,12 @@ def command(
     """
     from . import require
 
-    for module in ("uvicorn", "starlette", "msgspec", "prometheus_client", "httpx"):
+    for module in ("uvicorn", "starlette", "msgspec", "prometheus_client", "httpx", "jinja2"):
         require("service", module)
     import os
 
     from ..service.server import serve
-    from ..service.settings import Limits, ServiceSettings
+    from ..service.settings import Limits, ReviewSettings, ServiceSettings
 
     if workers > 1 and not hasattr(os, "fork"):
         raise UsageError("--workers above 1 needs a system that can fork processes")
@@ -144,5 +160,6 @@ def command(
             queue=queue,
             sample=sample,
             limits=limits,
+            review=ReviewSettings(second_share=second_review, golden_every=golden_every),
         )
     )

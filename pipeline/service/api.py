@@ -173,7 +173,7 @@ async def scan(request: Request, service: Service) -> Response:
     engine = service.models.engine
     deadline = request.scope["state"]["deadline"]
     report = await service.scoring.thread(
-        _scan_page, asked.page, engine, settings, encoding, deadline, service.limits.max_text
+        judge_page, asked.page, engine, settings, encoding, deadline, service.limits.max_text
     )
     title = next((v.text for v in report.segments if v.segment and v.segment.role == "title"), None)
     contexts: list[Context] = []
@@ -202,9 +202,10 @@ class _Timed:
         return self._classifier.check(text, settings, **named)
 
 
-def _scan_page(
+def judge_page(
     page: str, engine: Engine, settings: CheckSettings, encoding: str, deadline: float, longest: int
 ) -> PageReport:
+    """A page scanned before ``deadline`` (monotonic); no segment may be longer than ``longest``."""
     found = max((len(part.text) for part in segments(page)), default=0)
     if found > longest:
         raise InputError(

@@ -64,6 +64,11 @@ class KeyRing:
         match = _FORM.fullmatch(token)
         return match is not None and match[1] in self._keys
 
+    def holder(self, key_id: str) -> Principal | None:
+        """Whose key has this id, while it is in use: for sessions, whose key was checked when they began."""
+        row = self._keys.get(key_id)
+        return Principal(row.id, row.name, row.scope, row.rate) if row else None
+
     def principal(self, token: str) -> Principal | None:
         """Whose key this is; ``None`` if nobody's."""
         match = _FORM.fullmatch(token)

@@ -31,6 +31,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewSettings:
+    """How items are handed out to reviewers.
+
+    ``second_share`` of decided items are decided again by another reviewer; each ``golden_every``-th item is a golden one
+    and each ``sample_every``-th a sampled one, as long as there are any.
+    """
+
+    second_share: float = 0.1
+    golden_every: int = 12
+    sample_every: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """How the service runs.
 
@@ -53,6 +66,7 @@ class ServiceSettings:
     shutdown_seconds: float = 30.0
     retry_seconds: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
     limits: Limits = field(default_factory=Limits)
+    review: ReviewSettings = field(default_factory=ReviewSettings)
 
     @property
     def loopback(self) -> bool:

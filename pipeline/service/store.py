@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,6 +91,7 @@ class ItemFilter:
     """Which items to list; ``None`` does not filter. Newest first, or by severity where ``worst_first``."""
 
     state: str | None = OPEN
+    except_state: str | None = None
     reason: str | None = None
     code: str | None = None
     min_severity: int | None = None
@@ -168,30 +169,40 @@ class Store:
 
     def ingest(self, entries: Sequence[Entry]) -> None:
         """Keep judged texts, and one webhook message for each text and webhook it concerns, in one transaction."""
+        # Waiting for the disk would double the time of an answer: it is worth it for a promised message.
+        with self.database.transaction(durable=self.outbox.concerns(entries)) as tx:
+            self._keep(tx, entries)
+            self.outbox.post(tx, entries)
+
+    def plant(self, entries: Sequence[Entry]) -> list[str]:
+        """Keep texts that nobody sent, such as golden ones: no webhook is told. Returns their ids, in order."""
+        with self.database.transaction() as tx:
+            self._keep(tx, entries)
+        return [item_id(entry.verdict.text) for entry in entries]
+
+    @staticmethod
+    def _keep(tx: Transaction, entries: Sequence[Entry]) -> None:
         kept: dict[str, list[Entry]] = {}
         for entry in entries:
             if entry.reason != "report":
                 kept.setdefault(item_id(entry.verdict.text), []).append(entry)
-        # Waiting for the disk would double the time of an answer: it is worth it for a promised message.
-        with self.database.transaction(durable=self.outbox.concerns(entries)) as tx:
-            # In the order of ids: two processes that write the same items must not wait for each other.
-            ids = sorted(kept)
-            tx.many(
-                """INSERT INTO items (id, text, verdict, severity, p, codes, stance, model_version, channel, reason, seen,
-                    first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (id) DO UPDATE SET seen = items.seen + excluded.seen, last_seen = excluded.last_seen,
-                    verdict = excluded.verdict, severity = excluded.severity, p = excluded.p, codes = excluded.codes,
-                    stance = excluded.stance, model_version = excluded.model_version""",
-                [_item_values(id, kept[id]) for id in ids],
-            )
-            tx.many(
-                """INSERT INTO sightings (item_id, place, domain, url, title, role, path, data_id, key_id, count, first_seen,
-                    last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (item_id, place) DO UPDATE SET count = sightings.count + excluded.count,
-                    last_seen = excluded.last_seen, data_id = COALESCE(excluded.data_id, sightings.data_id)""",
-                [values for id in ids for values in _sightings(id, kept[id])],
-            )
-            self.outbox.post(tx, entries)
+        # In the order of ids: two processes that write the same items must not wait for each other.
+        ids = sorted(kept)
+        tx.many(
+            """INSERT INTO items (id, text, verdict, severity, p, codes, stance, model_version, channel, reason, seen,
+                first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET seen = items.seen + excluded.seen, last_seen = excluded.last_seen,
+                verdict = excluded.verdict, severity = excluded.severity, p = excluded.p, codes = excluded.codes,
+                stance = excluded.stance, model_version = excluded.model_version""",
+            [_item_values(id, kept[id]) for id in ids],
+        )
+        tx.many(
+            """INSERT INTO sightings (item_id, place, domain, url, title, role, path, data_id, key_id, count, first_seen,
+                last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (item_id, place) DO UPDATE SET count = sightings.count + excluded.count,
+                last_seen = excluded.last_seen, data_id = COALESCE(excluded.data_id, sightings.data_id)""",
+            [values for id in ids for values in _sightings(id, kept[id])],
+        )
 
     # ---------------------------------------------------------------- review
 
@@ -227,8 +238,40 @@ class Store:
                 id,
             )
 
-    def record(self, events: Sequence[Event], state: str | None) -> list[int]:
-        """Append decisions and put their items into ``state`` (``None`` leaves it); returns their numbers.
+    def available(self, wanted: ItemFilter, actor: str, now: float) -> list[Item]:
+        """Items of a filter that nobody else holds and that ``actor`` has neither decided nor skipped."""
+        where, values = _conditions(wanted)
+        order = "severity DESC, p DESC, first_seen DESC" if wanted.worst_first else "first_seen DESC, id"
+        with self.database.transaction(write=False) as tx:
+            found = tx.rows(
+                f"""SELECT {_ITEM} FROM items WHERE {where}
+                AND NOT EXISTS (SELECT 1 FROM leases l
+                    WHERE l.item_id = items.id AND l.holder <> ? AND l.expires > ?)
+                AND NOT EXISTS (SELECT 1 FROM events e
+                    WHERE e.item_id = items.id AND e.actor = ? AND e.kind IN ('decide', 'skip', 'escalate')
+                    AND NOT EXISTS (SELECT 1 FROM events u
+                        WHERE u.item_id = e.item_id AND u.actor = e.actor AND u.kind = 'undo' AND u.seq > e.seq))
+                ORDER BY {order} LIMIT ?""",
+                *values, actor, now, actor, wanted.limit,
+            )  # fmt: skip
+        return [_item(row) for row in found]
+
+    def tally(self, column: str) -> dict[str, int]:
+        """How many items there are of each ``state`` or ``reason``."""
+        assert column in ("state", "reason")
+        with self.database.transaction(write=False) as tx:
+            found = tx.rows(f"SELECT {column} AS name, COUNT(*) AS n FROM items GROUP BY {column}")
+        return {row["name"]: int(row["n"]) for row in found}
+
+    def decisions_by(self, actor: str) -> int:
+        """How many decisions ``actor`` has made, undone ones too."""
+        with self.database.transaction(write=False) as tx:
+            return int(tx.rows("SELECT COUNT(*) AS n FROM events WHERE actor = ? AND kind = 'decide'", actor)[0]["n"])
+
+    def record(self, events: Sequence[Event], state: str | Mapping[str, str] | None) -> list[int]:
+        """Append decisions and put their items into ``state`` (by item where it is a mapping; ``None`` leaves it).
+
+        Returns the numbers of the events.
 
         All or none. When this returns, the decisions are on disk.
         """
@@ -236,7 +279,8 @@ class Store:
             numbers = [self._append(tx, event) for event in events]
             if state is not None:
                 ids = sorted({event.item_id for event in events})
-                tx.many("UPDATE items SET state = ? WHERE id = ?", [(state, id) for id in ids])
+                by_item = dict.fromkeys(ids, state) if isinstance(state, str) else state
+                tx.many("UPDATE items SET state = ? WHERE id = ?", [(by_item[id], id) for id in ids])
                 tx.many("DELETE FROM leases WHERE item_id = ?", [(id,) for id in ids])
         return numbers
 
@@ -337,6 +381,7 @@ def _conditions(wanted: ItemFilter) -> tuple[str, list[Any]]:
     values: list[Any] = []
     for column, value in (
         ("state = ?", wanted.state),
+        ("state <> ?", wanted.except_state),
         ("reason = ?", wanted.reason),
         ("codes LIKE ?", f"%|{wanted.code}|%" if wanted.code else None),
         ("severity >= ?", wanted.min_severity),

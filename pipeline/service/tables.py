@@ -56,6 +56,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             candidate_p DOUBLE PRECISION NOT NULL, at DOUBLE PRECISION NOT NULL,
             PRIMARY KEY (active, candidate, item))""",
     ),
+    (
+        """CREATE TABLE sessions (
+            id TEXT PRIMARY KEY, key_id TEXT NOT NULL REFERENCES keys (id), expires DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX events_actor ON events (actor, kind)",
+    ),
 )
 
 
