@@ -7,12 +7,15 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format model lock clean
+.PHONY: demo test test-all check format model lock clean
 
 demo: $(VENV)/.core
 	@$(BIN)/loanlint scan --format human data/examples/page.html || test $$? -eq 1
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev ## everything that pip can install for
+	$(BIN)/python -m pytest -m "not system"
+
+test-all: $(VENV)/.dev ## also what needs a PostgreSQL server and a browser
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev

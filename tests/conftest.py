@@ -42,13 +42,13 @@ class Result:
 def run():
     """Runs ``loanlint`` as a process of its own."""
 
-    def call(*args: str | bytes, stdin: bytes = b"", cwd: Path | None = None) -> Result:
+    def call(*args: str | bytes, stdin: bytes = b"", cwd: Path | None = None, timeout: float = 120) -> Result:
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.cli", *args],
             input=stdin,
             capture_output=True,
             cwd=cwd,
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
         return Result(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8", "replace"))
@@ -83,3 +83,13 @@ def database(request, tmp_path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "store.db")
     return request.getfixturevalue("postgres").new_database()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs software that pip does not bring: a PostgreSQL server, a browser."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        callspec = getattr(item, "callspec", None)
+        values = set(callspec.params.values()) if callspec and "database" in names else set()
+        if {"postgres", "browser"} & names or "postgres" in values:
+            item.add_marker(pytest.mark.system)

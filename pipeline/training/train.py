@@ -251,9 +251,7 @@ def fit_all(
     return [fitted[head] for head in heads]
 
 
-def _fit_part(
-    matrix: Matrix, labels: Mapping[str, Bools], settings: TrainSettings, keep: Bools | None
-) -> list[Fitted]:
+def _fit_part(matrix: Matrix, labels: Mapping[str, Bools], settings: TrainSettings, keep: Bools | None) -> list[Fitted]:
     return [fit_head(matrix, y, head, settings, keep) for head, y in labels.items()]
 
 
