@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...training.corpus import CHANNELS, Row, han
+from ...training.corpus import CHANNELS, Row
+from ...training.duplicates import han
 from ..store import Event, Item, ItemFilter, Store
 from .decisions import DECIDED, SECOND, decisions, label_of
 from .similarity import clusters
