@@ -24,12 +24,11 @@ from ..errors import ModelError, UsageError
 from ..model.artefact import Artefact, load_artefact
 from ..resources import default_model_path, read_table
 from ..taxonomy import SEVERITY_LABELS, taxonomy
-from ..text.concepts import concepts
-from ..text.normalise import MOSTLY_TRADITIONAL
 from ..verdict import CodeScore, EvasionNote, Evidence, LegalNote, Segment, Verdict
+from . import fields as f
 from .batches import batches
 from .columns import Columns, Evasions, EvidenceSpans
-from .disguises import KINDS, build_disguises
+from .disguises import KINDS, enter_disguises
 from .engine import (
     CHARS,
     CHARS_END,
@@ -42,17 +41,16 @@ from .engine import (
     TEXT,
     TOO_SHORT,
     Output,
-    Settings,
-    Tables,
-    build_extras,
+    enter_gate,
 )
 from .entries import entries
-from .features import build_sizes, build_vocabulary
-from .folding import Folding, build_folding
+from .features import enter_features
+from .folding import Folding, build_folding, build_marks
 from .jit import Array
-from .lexemes import build_lexemes
+from .lexemes import enter_lexemes
+from .memory import Book
 from .patterns import build_patterns
-from .scores import build_model, build_signals
+from .scores import enter_model, enter_signals
 from .segmentation import Dictionary, load_dictionary
 from .trie import Builder
 
@@ -68,7 +66,7 @@ class CompiledClassifier(Classifier):
 
     def __init__(self, artefact: Artefact) -> None:
         super().__init__(artefact)
-        self._tables, self._terms = _build(artefact)
+        self._book, self._terms = _build(artefact)
         self._judge = entries().judge
         known = taxonomy()
         self._codes_known = tuple(known.codes.values())
@@ -92,12 +90,11 @@ class CompiledClassifier(Classifier):
         """
         questions = _questions(channel, len(texts))
         point = self.artefact.operating_points[settings.operating_point]
-        how = Settings(np.array(point.thresholds, dtype=np.float64), settings.explain, MOSTLY_TRADITIONAL)
         parts: list[Output] = []
         at = 0
         for chars, offsets in batches(texts):
             count = len(offsets) - 1
-            parts.append(self._judge(chars, offsets, questions[at : at + count], self._tables, how))
+            parts.append(self._run(chars, offsets, questions[at : at + count], point.thresholds, settings.explain))
             at += count
         return self._columns(parts, settings)
 
@@ -136,9 +133,14 @@ class CompiledClassifier(Classifier):
         """References that the codes of a promotion may engage."""
         return self._legal(codes, on)
 
+    def _run(
+        self, chars: Array, offsets: Array, questions: Array, thresholds: tuple[float, float, float], explain: bool
+    ) -> Output:
+        return self._judge(chars, offsets, questions, self._book.address, thresholds, explain)
+
     def _columns(self, parts: list[Output], settings: CheckSettings) -> Columns:
         if not parts:
-            parts = [self._judge(*_NOTHING, self._tables, Settings(np.zeros(3), False, MOSTLY_TRADITIONAL))]
+            parts = [self._run(*_NOTHING, _NO_THRESHOLDS, False)]
         first = np.cumsum([0, *(len(part.severity) for part in parts)])
         first_char = np.cumsum([0, *(len(part.evidence_chars) for part in parts)])
         out = Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -192,8 +194,8 @@ class CompiledClassifier(Classifier):
         )
 
     def _code_probabilities(self, scores: Array) -> Array:
-        heads = self._tables.model.code_heads
-        calibration = self._tables.model.calibration[heads]
+        heads = [self._column[f"code:{code.id}"] for code in self._codes_known]
+        calibration = np.array([self.artefact.calibration[head] for head in heads])
         x = calibration[:, 0] * scores[:, heads] + calibration[:, 1]
         small = np.exp(-np.abs(x))
         return np.where(x >= 0, 1.0, small) / (1.0 + small)
@@ -211,11 +213,10 @@ class CompiledClassifier(Classifier):
         """Refuse to work where the compiled functions do not give the scores of the plain scorer."""
         lines = (self.artefact.path / "golden.jsonl").read_text(encoding="utf-8").splitlines()
         texts = [json.loads(line)["text"] for line in lines]
-        how = Settings(np.zeros(3), False, MOSTLY_TRADITIONAL)
         for text in texts:
             _, document, expected = self._scorer.score(text)
             (part,) = batches([text])
-            given = self._judge(*part, np.zeros(1, dtype=np.uint8), self._tables, how)
+            given = self._run(*part, np.zeros(1, dtype=np.uint8), _NO_THRESHOLDS, True)
             same = (len(given.scored) == 0) == expected.gated
             if same and document is not None:
                 same = bool(np.allclose(given.scores[0], expected.values, rtol=0, atol=_TOLERANCE))
@@ -227,6 +228,7 @@ class CompiledClassifier(Classifier):
                 )
 
 
+_NO_THRESHOLDS = (0.0, 0.0, 0.0)
 _NOTHING = (np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.uint8))
 
 
@@ -375,28 +377,21 @@ def _builder() -> Builder:
     return Builder(made.insert, made.rehash)
 
 
-def _build(artefact: Artefact) -> tuple[Tables, tuple[str, ...]]:
+def _build(artefact: Artefact) -> tuple[Book, tuple[str, ...]]:
     """Tables of a model, and the terms that evasions stand for."""
     builder = _builder()
-    shared = _folding()
-    folding = Folding(shared.fold, shared.expansion_starts, shared.expansion, shared.marks.copy())
-    disguises, terms = build_disguises(builder, folding)
-    names = concepts().names
-    contact = names.index("contact") if "contact" in names else -1
-    out_of_scope = list(taxonomy().stances).index("out_of_scope")
-    tables = Tables(
-        folding=folding,
-        disguises=disguises,
-        regex=build_patterns(),
-        dictionary=_dictionary(),
-        lexemes=build_lexemes(builder),
-        vocabulary=build_vocabulary(builder, artefact),
-        sizes=build_sizes(artefact.settings),
-        model=build_model(artefact),
-        signals=build_signals(),
-        extras=build_extras(builder, artefact.gate, folding, contact, out_of_scope),
-    )
-    return tables, terms
+    book = Book(f.FIELDS)
+    marks = build_marks()
+    terms = enter_disguises(book, builder, marks)
+    enter_lexemes(book, builder, marks)
+    enter_gate(book, builder, artefact.gate, marks)
+    _folding().enter(book, marks)
+    build_patterns().enter(book)
+    _dictionary().enter(book)
+    enter_features(book, builder, artefact)
+    enter_model(book, artefact)
+    enter_signals(book)
+    return book, terms
 
 
 def load_compiled(model: str | Path | None = None) -> CompiledClassifier:

@@ -1,8 +1,12 @@
-"""Second step of the normaliser over arrays of code points; see ``pipeline.text.disguise``, which this repeats step by step."""
+"""Second step of the normaliser over code points; see ``pipeline.text.disguise``, which this repeats step by step.
+
+``book`` and ``work`` are addresses of fields, see :mod:`.memory`; the text in hand and its marks are addresses too, since a text
+is looked at before and after disguises are undone.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sized
 
 import numpy as np
 
@@ -10,8 +14,10 @@ from ..errors import DataError
 from ..resources import read_table
 from ..text import disguise as plain
 from ..text.pinyin import fold_syllable, spellings_of
+from . import fields as f
 from .folding import (
     EMOJI_CODE,
+    HAN,
     LETTER,
     LINE,
     SEPARATOR,
@@ -19,14 +25,13 @@ from .folding import (
     SPELLING_START,
     SPLIT_START,
     TERM_START,
-    Folding,
-    is_han,
+    BRACKET,
 )
 from .jit import Array, kernel
 from .matcher import classify, find
-from .regex import Regex
-from .segmentation import Dictionary, is_alphanumeric, word_ends
-from .trie import Builder, Trie, exact, longest_at, starts_at, step
+from .memory import Book, get1, get4, get8, put4
+from .segmentation import cut_words, is_alphanumeric
+from .trie import Builder, exact, longest_at, starts_at
 
 KINDS = (
     "separator",
@@ -53,63 +58,33 @@ _LONGEST_RUN, _LONGEST_SYLLABLE = 24, 6
 _OUTSIDE = 0  # a sound that no term has
 
 
-class Disguises(NamedTuple):
-    """Tables of ``pipeline.text.disguise``. Terms are numbered: key terms first, then other meanings of listed spellings."""
-
-    terms: Trie
-    term_chars: Array
-    term_starts: Array
-    in_context: Array
-    sounds: Trie
-    sound_terms: Array
-    sound_term_starts: Array
-    syllables: Trie
-    letters: Trie
-    splits: Trie
-    split_meaning: Array
-    spellings: Trie
-    spelling_term: Array
-    spelling_flags: Array  # see below
-    ordinary: Trie
-    lending: Array
+_ASCII_FIRST, _ASCII_LAST, _ONE_TO_ONE, _DOUBTFUL = 1, 2, 4, 8  # flags of a listed spelling
+# Columns of a unit; HAN_CHAR is 0 for a syllable in letters.
+_UNIT_START, _UNIT_END, _SOUND, _HAN_CHAR, _SPLIT = range(5)
+_UNIT = 5
+_ROW = 6
 
 
-_ASCII_FIRST, _ASCII_LAST, _ONE_TO_ONE, _DOUBTFUL = 1, 2, 4, 8
+def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ...]:
+    """Put the tables into their fields, set the marks of characters, and return the terms by number.
 
-
-def build_disguises(builder: Builder, folding: Folding) -> tuple[Disguises, tuple[str, ...]]:
-    """The tables, and the terms by number. Sets the marks of the characters that terms and spellings begin with."""
+    Terms are numbered: key terms first, then other meanings of listed spellings.
+    """
     tables = plain._tables()
-    marks = folding.marks
     if len(tables.sounds) >= SOUND_MASK:
         raise DataError("data/text/keyterms.tsv: more syllables than the compiled scorer can number.")
     sound = {code: number for number, code in enumerate(tables.sounds.values(), start=1)}
     for char, code in tables.fold.items():
         marks[char] = (marks[char] & ~SOUND_MASK) | sound[code]
-    numbers = {term: number for number, term in reversed(list(enumerate(tables.terms)))}
     names = list(tables.terms)
+    numbers = {term: number for number, term in reversed(list(enumerate(names)))}
     for term in tables.spellings.values():
         if term not in numbers:
             numbers[term] = len(names)
             names.append(term)
-    sequences: dict[str, list[int]] = {}
-    letters: set[str] = set()
-    for term, pinyin, _ in read_table("text", "keyterms.tsv"):
-        letters.update(pinyin.split())
-        sequence = "".join(chr(sound[tables.sounds[fold_syllable(s)]]) for s in pinyin.split())
-        sequences.setdefault(sequence, []).append(numbers[term])
-    sound_terms = list(sequences.values())
-    syllables: dict[str, int] = {}
-    for syllable, code in tables.sounds.items():
-        for spelling in spellings_of(syllable):
-            if len(spelling) <= _LONGEST_SYLLABLE:
-                syllables[spelling] = sound[code]
+    _enter_sounds(book, builder, sound, numbers)
     spellings = tables.spelling_list
-    for keys, bit in (
-        (tables.terms, TERM_START),
-        (spellings, SPELLING_START),
-        (tuple(tables.split), SPLIT_START),
-    ):
+    for keys, bit in ((tables.terms, TERM_START), (spellings, SPELLING_START), (tuple(tables.split), SPLIT_START)):
         marks[[ord(key[0]) for key in keys]] |= bit
     flags = [
         _ASCII_FIRST * raw[0].isascii()
@@ -118,221 +93,292 @@ def build_disguises(builder: Builder, folding: Folding) -> tuple[Disguises, tupl
         | _DOUBTFUL * (raw in plain._DOUBTFUL)
         for raw in spellings
     ]
-    disguises = Disguises(
-        terms=builder.strings(tables.terms),
-        term_chars=np.array([ord(c) for term in names for c in term], dtype=np.int32),
-        term_starts=np.cumsum([0, *map(len, names)], dtype=np.int32),
-        in_context=np.array([term in tables.context_terms for term in names]),
-        sounds=builder.strings(tuple(sequences)),
-        sound_terms=np.array([t for terms in sound_terms for t in terms], dtype=np.int32),
-        sound_term_starts=np.cumsum([0, *map(len, sound_terms)], dtype=np.int32),
-        syllables=builder.strings(tuple(syllables), tuple(syllables.values())),
-        letters=builder.strings(sorted(letters)),
-        splits=builder.strings(tuple(tables.split)),
-        split_meaning=np.array([ord(c) for c in tables.split.values()], dtype=np.int32),
-        spellings=builder.strings(spellings),
-        spelling_term=np.array([numbers[tables.spellings[raw]] for raw in spellings], dtype=np.int32),
-        spelling_flags=np.array(flags, dtype=np.int32),
-        ordinary=builder.strings(tuple(sorted(tables.ordinary))),
-        lending=np.array(sorted(map(ord, plain._LENDING)), dtype=np.int32),
-    )
-    return disguises, tuple(names)
+    builder.strings(tables.terms).enter(book, f.TERMS)
+    book.table(f.TERM_CHARS, _numbers(ord(c) for term in names for c in term))
+    book.table(f.TERM_STARTS, _ends(names))
+    book.table(f.IN_CONTEXT, _numbers(term in tables.context_terms for term in names))
+    builder.strings(tuple(tables.split)).enter(book, f.SPLITS)
+    book.table(f.SPLIT_MEANING, _numbers(map(ord, tables.split.values())))
+    builder.strings(spellings).enter(book, f.SPELLINGS)
+    book.table(f.SPELLING_TERM, _numbers(numbers[tables.spellings[raw]] for raw in spellings))
+    book.table(f.SPELLING_FLAGS, _numbers(flags))
+    builder.strings(tuple(sorted(tables.ordinary))).enter(book, f.ORDINARY)
+    book.number(f.CONTEXT_WINDOW, plain.CONTEXT_WINDOW)
+    book.number(f.GROWTH, max([1, *(-(-len(term) // len(raw)) for raw, term in tables.spellings.items())]))
+    book.table(f.LENDING, _numbers(sorted(map(ord, plain._LENDING))))
+    book.number(f.LENDING_COUNT, len(plain._LENDING))
+    return tuple(names)
+
+
+def _enter_sounds(book: Book, builder: Builder, sound: dict[str, int], numbers: dict[str, int]) -> None:
+    """Tables of what syllables and rows of them mean."""
+    tables = plain._tables()
+    sequences: dict[str, list[int]] = {}
+    letters: set[str] = set()
+    for term, pinyin, _ in read_table("text", "keyterms.tsv"):
+        syllables = pinyin.split()
+        letters.update(syllables)
+        sequence = "".join(chr(sound[tables.sounds[fold_syllable(s)]]) for s in syllables)
+        sequences.setdefault(sequence, []).append(numbers[term])
+    spelt = {
+        spelling: sound[code]
+        for syllable, code in tables.sounds.items()
+        for spelling in spellings_of(syllable)
+        if len(spelling) <= _LONGEST_SYLLABLE
+    }
+    count = len(sound) + 1
+    pairs = np.zeros((count, count), dtype=np.uint8)
+    for sequence in sequences:
+        if len(sequence) == 1:
+            pairs[ord(sequence)] = 1
+        else:
+            pairs[ord(sequence[0]), ord(sequence[1])] = 1
+    builder.strings(tuple(sequences)).enter(book, f.SOUNDS)
+    book.table(f.SOUND_TERMS, _numbers(number for terms in sequences.values() for number in terms))
+    book.table(f.SOUND_TERM_STARTS, _ends(sequences.values()))
+    book.table(f.SOUND_PAIRS, pairs)
+    book.number(f.SOUND_COUNT, count)
+    builder.strings(tuple(spelt), tuple(spelt.values())).enter(book, f.SYLLABLES)
+    builder.strings(sorted(letters)).enter(book, f.LETTERS)
+
+
+def _numbers(values: Iterable[int]) -> Array:
+    return np.array(list(values), dtype=np.int32)
+
+
+def _ends(rows: Iterable[Sized]) -> Array:
+    """Where each row begins in all rows behind each other, and where the last ends."""
+    return np.cumsum([0, *map(len, rows)], dtype=np.int32)
 
 
 @kernel
-def _next_longest(trie: Trie, text: Array, position: int, length: int) -> tuple[int, int, int]:
-    """The next leftmost-longest key from ``position``: its value, start and end; value -1 if there is none."""
+def _next_term(book: int, text: int, marks: int, position: int, length: int) -> tuple[int, int, int]:
+    """The next key term in plain spelling: its number, start and end; number -1 if there is none."""
     for start in range(position, length):
-        value, end = longest_at(trie, text, start, length)
-        if value >= 0:
-            return value, start, end
+        if get4(marks, start) & TERM_START:
+            term, end = longest_at(book, f.TERMS, text, start, length)
+            if term >= 0:
+                return term, start, end
     return -1, length, length
 
 
 @kernel
-def _next_term(tables: Disguises, folding: Folding, text: Array, position: int, length: int) -> tuple[int, int, int]:
-    """The next key term in plain spelling."""
-    for start in range(position, length):
-        if folding.marks[text[start]] & TERM_START:
-            value, end = longest_at(tables.terms, text, start, length)
-            if value >= 0:
-                return value, start, end
-    return -1, length, length
-
-
-@kernel
-def _says(tables: Disguises, row: int, term: int) -> bool:
+def _says(book: int, row: int, term: int) -> bool:
     """Whether a row of sounds is that of a term."""
-    for choice in range(tables.sound_term_starts[row], tables.sound_term_starts[row + 1]):
-        if tables.sound_terms[choice] == term:
+    starts = get8(book, f.SOUND_TERM_STARTS)
+    for choice in range(get4(starts, row), get4(starts, row + 1)):
+        if get4(get8(book, f.SOUND_TERMS), choice) == term:
             return True
     return False
 
 
 @kernel
-def may_hold(text: Array, length: int, tables: Disguises, folding: Folding, heard: Array) -> bool:
-    """As ``disguise._may_hold``. ``heard`` is scratch for ``length`` numbers."""
-    marks = 0
-    count = 0
-    for at in range(length):
-        mark = folding.marks[text[at]]
-        marks |= mark
-        if mark & SEPARATOR and not mark & SOUND_MASK:
-            continue
-        heard[count] = mark & SOUND_MASK
-        count += 1
-    if marks & SOUND_MASK or marks & TERM_START:
+def may_hold(book: int, text: int, marks: int, length: int, every: int, heard: int) -> bool:
+    """As ``disguise._may_hold``. ``every``: all marks of the text together; ``heard``: scratch for its sounds."""
+    if every & SOUND_MASK or every & TERM_START:
+        count = 0
+        pairs = get8(book, f.SOUND_PAIRS)
+        sounds = get8(book, f.SOUND_COUNT)
+        before = 0
+        heard_any = False
+        for at in range(length):
+            mark = get4(marks, at)
+            sound = mark & SOUND_MASK
+            if mark & SEPARATOR and sound == 0:
+                continue
+            if before and get1(pairs, before * sounds + sound):
+                heard_any = True
+            put4(heard, count, sound)
+            count += 1
+            before = sound
+        # A row of one sound would count before any character, and before none.
+        heard_any = heard_any or (before != 0 and get1(pairs, before * sounds) != 0)
         place = 0
-        sound_place = 0
+        sound_place = 0 if heard_any else count
         while True:
-            term, _, place = _next_term(tables, folding, text, place, length)
+            term, _, place = _next_term(book, text, marks, place, length)
             row = -1
             while sound_place < count:
-                if heard[sound_place] != _OUTSIDE:
-                    row, end = longest_at(tables.sounds, heard, sound_place, count)
+                sound = get4(heard, sound_place)
+                following = get4(heard, sound_place + 1) if sound_place + 1 < count else 0
+                if sound and get1(pairs, sound * sounds + following):
+                    row, end = longest_at(book, f.SOUNDS, heard, sound_place, count)
                     if row >= 0:
                         sound_place = end
                         break
                 sound_place += 1
             if term < 0 and row < 0:
                 break
-            if term < 0 or row < 0 or not _says(tables, row, term):
+            if term < 0 or row < 0 or not _says(book, row, term):
                 return True
-    if not marks & (LETTER | SPLIT_START | SPELLING_START):
+    if not every & (LETTER | SPLIT_START | SPELLING_START):
         return False
     for at in range(length):
-        mark = folding.marks[text[at]]
-        if mark & LETTER and starts_at(tables.letters, text, at, length):
+        mark = get4(marks, at)
+        if mark & LETTER and starts_at(book, f.LETTERS, text, at, length):
             return True
-        if mark & SPLIT_START and starts_at(tables.splits, text, at, length):
+        if mark & SPLIT_START and starts_at(book, f.SPLITS, text, at, length):
             return True
-        if mark & SPELLING_START and starts_at(tables.spellings, text, at, length):
+        if mark & SPELLING_START and starts_at(book, f.SPELLINGS, text, at, length):
             return True
     return False
 
 
-class Units(NamedTuple):
-    """Units of a text; ``han`` is 0 for a syllable in letters."""
-
-    starts: Array
-    ends: Array
-    sounds: Array
-    han: Array
-    split: Array
+@kernel
+def _put_unit(units: int, number: int, start: int, end: int, sound: int, han: int, split: int) -> None:
+    at = number * _UNIT
+    put4(units, at + _UNIT_START, start)
+    put4(units, at + _UNIT_END, end)
+    put4(units, at + _SOUND, sound)
+    put4(units, at + _HAN_CHAR, han)
+    put4(units, at + _SPLIT, split)
 
 
 @kernel
-def _units(text: Array, length: int, tables: Disguises, folding: Folding) -> Units:
-    starts = np.empty(length, dtype=np.int32)
-    ends = np.empty(length, dtype=np.int32)
-    sounds = np.empty(length, dtype=np.int32)
-    han = np.empty(length, dtype=np.int32)
-    split = np.zeros(length, dtype=np.uint8)
+def _cut_units(book: int, work: int, text: int, marks: int, length: int) -> int:
+    """Units of the text into ``UNITS`` and their sounds into ``HEARD``; returns how many."""
+    units = get8(work, f.UNITS)
+    scratch = get8(work, f.SYLLABLE_SCRATCH)
     count = 0
     index = 0
-    fewest = np.empty(_LONGEST_RUN + 1, dtype=np.int32)
-    origin = np.empty(_LONGEST_RUN + 1, dtype=np.int32)
-    sound = np.empty(_LONGEST_RUN + 1, dtype=np.int32)
     while index < length:
-        char = text[index]
-        mark = folding.marks[char]
+        mark = get4(marks, index)
         width = 0
         meaning = 0
         if mark & SPLIT_START:
-            for size in (3, 2):
+            for size in range(3, 1, -1):
                 if index + size <= length:
-                    number = exact(tables.splits, text, index, index + size)
+                    number = exact(book, f.SPLITS, text, index, index + size)
                     if number >= 0:
                         width = size
-                        meaning = tables.split_meaning[number]
+                        meaning = get4(get8(book, f.SPLIT_MEANING), number)
                         break
         if width:
-            starts[count] = index
-            ends[count] = index + width
-            sounds[count] = folding.marks[meaning] & SOUND_MASK
-            han[count] = meaning
-            split[count] = 1
+            sound = get4(get8(book, f.MARKS), meaning) & SOUND_MASK
+            _put_unit(units, count, index, index + width, sound, meaning, 1)
             count += 1
             index += width
         elif mark & SEPARATOR:
             index += 1
         elif mark & LETTER:
             end = index + 1
-            while end < length and folding.marks[text[end]] & LETTER:
+            while end < length and get4(marks, end) & LETTER:
                 end += 1
-            pieces = _syllables(text, index, end, tables, fewest, origin, sound)
+            pieces = _syllables(book, text, index, end, scratch)
             if pieces == 0:
-                starts[count] = index
-                ends[count] = end
-                sounds[count] = _OUTSIDE
-                han[count] = 0
+                _put_unit(units, count, index, end, _OUTSIDE, 0, 0)
                 count += 1
             else:
                 at = end - index
                 for piece in range(count + pieces - 1, count - 1, -1):
-                    starts[piece] = index + origin[at]
-                    ends[piece] = index + at
-                    sounds[piece] = sound[at]
-                    han[piece] = 0
-                    at = origin[at]
+                    origin = get4(scratch, _ORIGIN + at)
+                    _put_unit(units, piece, index + origin, index + at, get4(scratch, _SYLLABLE + at), 0, 0)
+                    at = origin
                 count += pieces
             index = end
         else:
-            starts[count] = index
-            ends[count] = index + 1
-            sounds[count] = mark & SOUND_MASK
-            han[count] = char
+            _put_unit(units, count, index, index + 1, mark & SOUND_MASK, get4(text, index), 0)
             count += 1
             index += 1
-    return Units(starts[:count], ends[:count], sounds[:count], han[:count], split[:count])
+    heard = get8(work, f.HEARD)
+    for number in range(count):
+        put4(heard, number, get4(units, number * _UNIT + _SOUND))
+    return count
+
+
+_FEWEST, _ORIGIN, _SYLLABLE = 0, 32, 64  # parts of the scratch of _syllables
 
 
 @kernel
-def _syllables(
-    text: Array, start: int, end: int, tables: Disguises, fewest: Array, origin: Array, sound: Array
-) -> int:
+def _syllables(book: int, text: int, start: int, end: int, scratch: int) -> int:
     """Cut a run of letters into the fewest syllables; returns how many, 0 if it cannot be done."""
     length = end - start
     if length > _LONGEST_RUN:
         return 0
-    fewest[0] = 0
+    put4(scratch, _FEWEST, 0)
     for to in range(1, length + 1):
-        fewest[to] = -1
+        fewest = -1
         for since in range(max(0, to - _LONGEST_SYLLABLE), to):
-            if fewest[since] < 0 or (fewest[to] >= 0 and fewest[since] + 1 >= fewest[to]):
+            before = get4(scratch, _FEWEST + since)
+            if before < 0 or (fewest >= 0 and before + 1 >= fewest):
                 continue
-            code = exact(tables.syllables, text, start + since, start + to)
-            if code >= 0:
-                fewest[to] = fewest[since] + 1
-                origin[to] = since
-                sound[to] = code
-    return max(0, fewest[length])
+            sound = exact(book, f.SYLLABLES, text, start + since, start + to)
+            if sound >= 0:
+                fewest = before + 1
+                put4(scratch, _ORIGIN + to, since)
+                put4(scratch, _SYLLABLE + to, sound)
+        put4(scratch, _FEWEST + to, fewest)
+    return max(0, get4(scratch, _FEWEST + length))
 
 
 @kernel
-def _is_term(text: Array, start: int, end: int, term: int, tables: Disguises) -> bool:
-    """Whether the surface is the term itself."""
-    first = tables.term_starts[term]
-    if end - start != tables.term_starts[term + 1] - first:
+def term_char(book: int, term: int, i: int) -> int:
+    """Character ``i`` of a term."""
+    return get4(get8(book, f.TERM_CHARS), get4(get8(book, f.TERM_STARTS), term) + i)
+
+
+@kernel
+def term_size(book: int, term: int) -> int:
+    """Length of a term."""
+    starts = get8(book, f.TERM_STARTS)
+    return get4(starts, term + 1) - get4(starts, term)
+
+
+@kernel
+def is_term(book: int, text: int, start: int, end: int, term: int) -> bool:
+    """Whether ``text[start:end]`` is the term itself."""
+    if end - start != term_size(book, term):
         return False
     for i in range(end - start):
-        if text[start + i] != tables.term_chars[first + i]:
+        if get4(text, start + i) != term_char(book, term, i):
             return False
     return True
 
 
 @kernel
-def _by_sound(text: Array, tables: Disguises, units: Units) -> Array:
-    """Candidates read as rows of sounds."""
-    found = np.empty((max(1, len(units.starts)), 6), dtype=np.int32)
+def _put_row(rows: int, number: int, start: int, end: int, term: int, kind: int, unit: int, spelling: int) -> None:
+    at = number * _ROW
+    put4(rows, at + START, start)
+    put4(rows, at + END, end)
+    put4(rows, at + TERM, term)
+    put4(rows, at + KIND, kind)
+    put4(rows, at + UNIT, unit)
+    put4(rows, at + SPELLING, spelling)
+
+
+@kernel
+def _copy_row(source: int, number: int, target: int, at: int) -> None:
+    for column in range(_ROW):
+        put4(target, at * _ROW + column, get4(source, number * _ROW + column))
+
+
+@kernel
+def cell(rows: int, number: int, column: int) -> int:
+    """An entry of a candidate."""
+    return get4(rows, number * _ROW + column)
+
+
+@kernel
+def _overlaps(start: int, end: int, spans: int, count: int, width: int) -> bool:
+    """Whether a stretch overlaps one of the rows, whose first two columns are start and end."""
+    for i in range(count):
+        if start < get4(spans, i * width + 1) and get4(spans, i * width) < end:
+            return True
+    return False
+
+
+@kernel
+def _by_sound(book: int, work: int, text: int, unit_count: int, glosses: int, rows: int) -> int:
+    """Candidates read as rows of sounds into ``rows``; returns how many."""
+    units = get8(work, f.UNITS)
+    heard = get8(work, f.HEARD)
     count = 0
     place = 0
-    total = len(units.starts)
-    while place < total:
+    while place < unit_count:
         row = -1
         last = place
-        if units.sounds[place] != _OUTSIDE:
-            row, last = longest_at(tables.sounds, units.sounds, place, total)
+        if get4(heard, place) != _OUTSIDE:
+            row, last = longest_at(book, f.SOUNDS, heard, place, unit_count)
         if row < 0:
             place += 1
             continue
@@ -340,378 +386,397 @@ def _by_sound(text: Array, tables: Disguises, units: Units) -> Array:
         place = last
         term = -1
         most = -1
-        for choice in range(tables.sound_term_starts[row], tables.sound_term_starts[row + 1]):
-            this = tables.sound_terms[choice]
+        starts = get8(book, f.SOUND_TERM_STARTS)
+        for choice in range(get4(starts, row), get4(starts, row + 1)):
+            this = get4(get8(book, f.SOUND_TERMS), choice)
             same = 0
             for i in range(last - first):
-                if units.han[first + i] == tables.term_chars[tables.term_starts[this] + i]:
+                if get4(units, (first + i) * _UNIT + _HAN_CHAR) == term_char(book, this, i):
                     same += 1
             if same > most:
                 most = same
                 term = this
-        start = units.starts[first]
-        end = units.ends[last - 1]
-        if _is_term(text, start, end, term, tables):
+        start = get4(units, first * _UNIT + _UNIT_START)
+        end = get4(units, (last - 1) * _UNIT + _UNIT_END)
+        if is_term(book, text, start, end, term):
             continue
-        emoji = False
+        kind = SEPARATED
         line = False
         for at in range(start, end):
-            emoji = emoji or text[at] == EMOJI_CODE
-            line = line or text[at] == LINE
-        if line:
+            char = get4(text, at)
+            line = line or char == LINE
+            if char == EMOJI_CODE:
+                kind = EMOJI_BETWEEN
+        if line or _overlaps(start, end, get8(work, f.GLOSS_SPANS), glosses, 2):
             continue
-        kind = EMOJI_BETWEEN if emoji else SEPARATED
         for i in range(last - first):
-            if units.split[first + i] and kind in (SEPARATED, EMOJI_BETWEEN):
+            han = get4(units, (first + i) * _UNIT + _HAN_CHAR)
+            if get4(units, (first + i) * _UNIT + _SPLIT) and kind <= EMOJI_BETWEEN:
                 kind = SPLIT_CHARACTER
-            if units.han[first + i] == 0:
+            if han == 0:
                 kind = PINYIN
-            elif kind != PINYIN and units.han[first + i] != tables.term_chars[tables.term_starts[term] + i]:
+            elif kind != PINYIN and han != term_char(book, term, i):
                 kind = HOMOPHONE
-        spelling = exact(tables.spellings, text, start, end)
-        if spelling >= 0 and tables.spelling_term[spelling] == term:
+        spelling = exact(book, f.SPELLINGS, text, start, end)
+        if spelling >= 0 and get4(get8(book, f.SPELLING_TERM), spelling) == term:
             kind = KNOWN_SPELLING
-        found[count, START] = start
-        found[count, END] = end
-        found[count, TERM] = term
-        found[count, KIND] = kind
-        found[count, UNIT] = first
-        found[count, SPELLING] = spelling
+        _put_row(rows, count, start, end, term, kind, first, spelling)
         count += 1
-    return found[:count]
+    return count
 
 
 @kernel
-def _by_list(text: Array, length: int, tables: Disguises, folding: Folding) -> Array:
-    """Candidates that are listed spellings."""
-    found = np.empty((max(1, length), 6), dtype=np.int32)
-    count = 0
+def _by_list(book: int, text: int, marks: int, length: int, rows: int, heard_count: int) -> int:
+    """Candidates that are listed spellings, behind the ``heard_count`` rows there are; returns how many rows in all."""
+    count = heard_count
     place = 0
     while place < length:
-        if not folding.marks[text[place]] & SPELLING_START:
+        if not get4(marks, place) & SPELLING_START:
             place += 1
             continue
-        spelling, end = longest_at(tables.spellings, text, place, length)
+        spelling, end = longest_at(book, f.SPELLINGS, text, place, length)
         if spelling < 0:
             place += 1
             continue
         start = place
         place = end
-        flags = tables.spelling_flags[spelling]
-        if flags & _ASCII_FIRST and start > 0 and is_alphanumeric(text[start - 1]):
+        flags = get4(get8(book, f.SPELLING_FLAGS), spelling)
+        if flags & _ASCII_FIRST and start > 0 and is_alphanumeric(get4(text, start - 1)):
             continue
-        if flags & _ASCII_LAST and end < length and is_alphanumeric(text[end]) and not 48 <= text[end] <= 57:
+        if flags & _ASCII_LAST and end < length:
+            after = get4(text, end)
+            if is_alphanumeric(after) and not 48 <= after <= 57:
+                continue
+        if _overlaps(start, end, rows, heard_count, _ROW):
             continue
-        found[count, START] = start
-        found[count, END] = end
-        found[count, TERM] = tables.spelling_term[spelling]
-        found[count, KIND] = KNOWN_SPELLING
-        found[count, UNIT] = CHAR_BY_CHAR if flags & _ONE_TO_ONE else WHOLE
-        found[count, SPELLING] = spelling
+        term = get4(get8(book, f.SPELLING_TERM), spelling)
+        _put_row(
+            rows, count, start, end, term, KNOWN_SPELLING, CHAR_BY_CHAR if flags & _ONE_TO_ONE else WHOLE, spelling
+        )
         count += 1
-    return found[:count]
+    return count
 
 
 @kernel
-def _span(row: Array, units: Units, tables: Disguises, i: int) -> tuple[int, int]:
+def _span(book: int, work: int, rows: int, number: int, i: int) -> tuple[int, int]:
     """Canonical span of character ``i`` of the term of a candidate."""
-    unit = row[UNIT]
+    unit = cell(rows, number, UNIT)
+    start = cell(rows, number, START)
     if unit == WHOLE:
-        return row[START], row[END]
+        return start, cell(rows, number, END)
     if unit == CHAR_BY_CHAR:
-        return row[START] + i, row[START] + i + 1
-    size = tables.term_starts[row[TERM] + 1] - tables.term_starts[row[TERM]]
-    at = unit + i
-    return units.starts[at], (units.starts[at + 1] if i + 1 < size else units.ends[at])
+        return start + i, start + i + 1
+    units = get8(work, f.UNITS)
+    at = (unit + i) * _UNIT
+    if i + 1 < term_size(book, cell(rows, number, TERM)):
+        return get4(units, at + _UNIT_START), get4(units, at + _UNIT + _UNIT_START)
+    return get4(units, at + _UNIT_START), get4(units, at + _UNIT_END)
 
 
 @kernel
-def _cuts_plain(text: Array, row: Array, terms: Array, units: Units, tables: Disguises) -> bool:
-    start = row[START]
-    end = row[END]
-    for i in range(len(terms)):
-        s = terms[i, 1]
-        e = terms[i, 2]
+def _cuts_plain(book: int, work: int, text: int, rows: int, number: int, plain_count: int) -> bool:
+    start = cell(rows, number, START)
+    end = cell(rows, number, END)
+    terms = get8(work, f.PLAIN)
+    for i in range(plain_count):
+        s = get4(terms, 3 * i + 1)
+        e = get4(terms, 3 * i + 2)
         if s < end and start < e and not (start <= s and e <= end):
             return True
-    first = tables.term_starts[row[TERM]]
-    for i in range(tables.term_starts[row[TERM] + 1] - first):
-        s, e = _span(row, units, tables, i)
-        if e - s == 1 and text[s] != tables.term_chars[first + i]:
-            for char in tables.lending:
-                if text[s] == char:
+    term = cell(rows, number, TERM)
+    for i in range(term_size(book, term)):
+        s, e = _span(book, work, rows, number, i)
+        if e - s == 1 and get4(text, s) != term_char(book, term, i):
+            for k in range(get8(book, f.LENDING_COUNT)):
+                if get4(text, s) == get4(get8(book, f.LENDING), k):
                     return True
     return False
 
 
 @kernel
-def _is_ordinary(text: Array, length: int, row: Array, ends: Array, units: Units, tables: Disguises) -> bool:
-    start = row[START]
-    end = row[END]
-    listed = row[KIND] == KNOWN_SPELLING
-    han = 0
-    letters = 0
-    for at in range(start, end):
-        han += is_han(text[at])
-        letters += 97 <= text[at] <= 122
-    if row[KIND] == PINYIN and han == 0:
-        return (
-            letters < 5
-            or (start > 0 and is_alphanumeric(text[start - 1]))
-            or (end < length and is_alphanumeric(text[end]))
-        )
-    if not listed and exact(tables.ordinary, text, start, end) >= 0:
+def _is_ordinary(book: int, work: int, text: int, marks: int, length: int, rows: int, number: int) -> bool:
+    start = cell(rows, number, START)
+    end = cell(rows, number, END)
+    kind = cell(rows, number, KIND)
+    listed = kind == KNOWN_SPELLING
+    if kind == PINYIN:
+        han = 0
+        letters = 0
+        for at in range(start, end):
+            han += get4(marks, at) & HAN
+            if get4(marks, at) & LETTER:
+                letters += 1
+        if han == 0:
+            return (
+                letters < 5
+                or (start > 0 and is_alphanumeric(get4(text, start - 1)))
+                or (end < length and is_alphanumeric(get4(text, end)))
+            )
+    if not listed and exact(book, f.ORDINARY, text, start, end) >= 0:
         return True
     # Words lie side by side: go back to the one that reaches into the candidate.
+    ends = get8(work, f.WORD_ENDS)
     word = start
-    while word > 0 and ends[word] == 0:
+    while word > 0 and get4(ends, word) == 0:
         word -= 1
-    first = tables.term_starts[row[TERM]]
-    size = tables.term_starts[row[TERM] + 1] - first
     while word < end:
-        word_end = ends[word]
-        if word_end - word >= 2:
-            has_han = False
-            for at in range(word, word_end):
-                has_han = has_han or is_han(text[at])
-            if has_han and exact(tables.terms, text, word, word_end) < 0:
-                if not (start <= word and word_end <= end):
-                    return True
-                if not listed:
-                    fits = False
-                    for i in range(size - 1, -1, -1):
-                        s, _ = _span(row, units, tables, i)
-                        if s == word:
-                            fits = i + word_end - word <= size
-                            if fits:
-                                for k in range(word_end - word):
-                                    if text[word + k] != tables.term_chars[first + i + k]:
-                                        fits = False
-                                        break
-                            break
-                    if not fits:
-                        return True
+        word_end = get4(ends, word)
+        if word_end - word >= 2 and _takes_up(book, work, text, marks, rows, number, word, word_end, listed):
+            return True
         word = word_end
     return False
 
 
 @kernel
-def _near(start: int, end: int, row: Array) -> bool:
-    if start < row[END] and row[START] < end:
+def _takes_up(
+    book: int, work: int, text: int, marks: int, rows: int, number: int, word: int, word_end: int, listed: bool
+) -> bool:
+    """Whether a word that overlaps a candidate shows it to be ordinary text."""
+    han = 0
+    for at in range(word, word_end):
+        han |= get4(marks, at) & HAN
+    if han == 0 or exact(book, f.TERMS, text, word, word_end) >= 0:
         return False
-    return start - row[END] <= plain.CONTEXT_WINDOW and row[START] - end <= plain.CONTEXT_WINDOW
+    if not (cell(rows, number, START) <= word and word_end <= cell(rows, number, END)):
+        return True
+    if listed:
+        return False
+    term = cell(rows, number, TERM)
+    size = term_size(book, term)
+    for i in range(size - 1, -1, -1):
+        s, _ = _span(book, work, rows, number, i)
+        if s == word:
+            if i + word_end - word > size:
+                return True
+            for k in range(word_end - word):
+                if get4(text, word + k) != term_char(book, term, i + k):
+                    return True
+            return False
+    return True
 
 
 @kernel
-def plain_terms(text: Array, length: int, tables: Disguises, folding: Folding) -> Array:
-    """Key terms in plain spelling: rows of (term, start, end)."""
-    found = np.empty((8, 3), dtype=np.int32)
+def _near(book: int, start: int, end: int, row_start: int, row_end: int) -> bool:
+    if start < row_end and row_start < end:
+        return False
+    reach = get8(book, f.CONTEXT_WINDOW)
+    return start - row_end <= reach and row_start - end <= reach
+
+
+@kernel
+def find_plain(book: int, text: int, marks: int, length: int, found: int) -> int:
+    """Key terms in plain spelling as (term, start, end) into ``found``; returns how many."""
     count = 0
     place = 0
     while True:
-        term, start, end = _next_term(tables, folding, text, place, length)
+        term, start, place = _next_term(book, text, marks, place, length)
         if term < 0:
-            return found[:count]
-        if count == len(found):
-            larger = np.empty((2 * count, 3), dtype=np.int32)
-            larger[:count] = found
-            found = larger
-        found[count, 0] = term
-        found[count, 1] = start
-        found[count, 2] = end
+            return count
+        put4(found, 3 * count, term)
+        put4(found, 3 * count + 1, start)
+        put4(found, 3 * count + 2, place)
         count += 1
-        place = end
 
 
 @kernel
-def _supported(row: Array, number: int, open_rows: Array, anchors: Array, needed: int) -> bool:
+def _supported(book: int, rows: int, count: int, number: int, anchors: int, anchor_count: int, needed: int) -> bool:
     """Whether enough signs of lending stand near: different anchors, and different terms of other candidates."""
+    start = cell(rows, number, START)
+    end = cell(rows, number, END)
     weight = 0
-    for i in range(len(anchors)):
-        if _near(anchors[i, 0], anchors[i, 1], row):
+    for i in range(anchor_count):
+        s = get4(anchors, 2 * i)
+        e = get4(anchors, 2 * i + 1)
+        if _near(book, s, e, start, end):
             new = True
             for j in range(i):
-                if (
-                    anchors[j, 0] == anchors[i, 0]
-                    and anchors[j, 1] == anchors[i, 1]
-                ):
+                if get4(anchors, 2 * j) == s and get4(anchors, 2 * j + 1) == e:
                     new = False
                     break
-            weight += new
-            if weight >= needed:
-                return True
-    for i in range(len(open_rows)):
-        other = open_rows[i]
-        if i != number and other[KIND] != KNOWN_SPELLING and _near(other[START], other[END], row):
+            if new:
+                weight += 1
+                if weight >= needed:
+                    return True
+    for i in range(count):
+        if i != number and _is_peer(book, rows, i, start, end):
             new = True
             for j in range(i):
-                earlier = open_rows[j]
                 if (
                     j != number
-                    and earlier[TERM] == other[TERM]
-                    and earlier[KIND] != KNOWN_SPELLING
-                    and _near(earlier[START], earlier[END], row)
+                    and cell(rows, j, TERM) == cell(rows, i, TERM)
+                    and _is_peer(book, rows, j, start, end)
                 ):
                     new = False
                     break
-            weight += new
-            if weight >= needed:
-                return True
+            if new:
+                weight += 1
+                if weight >= needed:
+                    return True
     return False
 
 
 @kernel
-def _overlaps(row: Array, spans: Array, first: int, last: int) -> bool:
-    """Whether a candidate overlaps a span in columns ``first`` and ``last``."""
-    for i in range(len(spans)):
-        if row[START] < spans[i, last] and spans[i, first] < row[END]:
-            return True
-    return False
+def _is_peer(book: int, rows: int, number: int, start: int, end: int) -> bool:
+    return cell(rows, number, KIND) != KNOWN_SPELLING and _near(
+        book, cell(rows, number, START), cell(rows, number, END), start, end
+    )
 
 
 @kernel
-def find_disguises(
-    text: Array, length: int, tables: Disguises, folding: Folding, regex: Regex, dictionary: Dictionary
-) -> tuple[Array, Units]:
-    """Accepted disguises in order, not overlapping, and the units they refer to. Call only if :func:`may_hold`."""
-    units = _units(text, length, tables, folding)
-    kinds = np.empty(0, dtype=np.uint16)
-    glosses = np.empty((0, 3), dtype=np.int32)
-    for at in range(length):
-        if text[at] == 40:  # a bracket: else there is no gloss
-            kinds = classify(text, length, regex)
-            glosses = find(regex, GLOSSES, GLOSSES + 1, text, kinds, length)
-            break
-    if len(glosses) < 2:
-        glosses = glosses[:0]
-    by_sound = _by_sound(text, tables, units)
-    by_list = _by_list(text, length, tables, folding)
-    candidates = np.empty((len(by_sound) + len(by_list), 6), dtype=np.int32)
-    count = 0
-    for row in by_sound:
-        if not _overlaps(row, glosses, 1, 2):
-            candidates[count] = row
-            count += 1
-    heard = candidates[:count]
-    for row in by_list:
-        if not _overlaps(row, heard, START, END):
-            candidates[count] = row
-            count += 1
-    accepted = np.empty((count + len(glosses), 6), dtype=np.int32)
+def find_disguises(book: int, work: int, text: int, marks: int, length: int, every: int) -> int:
+    """Accepted disguises into ``ACCEPTED``, in order, not overlapping; returns how many. Call only if :func:`may_hold`."""
+    kinds = get8(work, f.KINDS)
+    stack = get8(work, f.STACK)
+    glosses = 0
+    classified = False
+    if every & BRACKET:
+        classify(book, text, length, kinds)
+        classified = True
+        glosses = find(book, GLOSSES, text, kinds, length, stack, get8(work, f.GLOSS_SPANS))
+        if glosses < 2:
+            glosses = 0
+    units = _cut_units(book, work, text, marks, length)
+    candidates = get8(work, f.CANDIDATES)
+    count = _by_sound(book, work, text, units, glosses, candidates)
+    count = _by_list(book, text, marks, length, candidates, count)
+    accepted = get8(work, f.ACCEPTED)
     total = 0
     for i in range(count):
-        if candidates[i, KIND] <= EMOJI_BETWEEN:
-            accepted[total] = candidates[i]
+        if cell(candidates, i, KIND) <= EMOJI_BETWEEN:
+            _copy_row(candidates, i, accepted, total)
             total += 1
     if total < count:
-        sure = total
-        if len(kinds) == 0:
-            kinds = classify(text, length, regex)
-        terms = plain_terms(text, length, tables, folding)
-        urls = find(regex, URLISH, URLISH + 1, text, kinds, length)
-        ends = np.empty(0, dtype=np.int32)
-        open_rows = np.empty((count - total, 6), dtype=np.int32)
-        open_count = 0
-        for i in range(count):
-            row = candidates[i]
-            if row[KIND] <= EMOJI_BETWEEN or _overlaps(row, urls, 1, 2):
-                continue
-            if len(ends) == 0:
-                ends = word_ends(text, length, dictionary)
-            if _cuts_plain(text, row, terms, units, tables) or _is_ordinary(text, length, row, ends, units, tables):
-                continue
-            open_rows[open_count] = row
-            open_count += 1
-        if open_count:
-            open_rows = open_rows[:open_count]
-            context = find(regex, CONTEXT, CONTEXT + 1, text, kinds, length)
-            anchors = np.empty((len(terms) + len(context) + sure, 2), dtype=np.int32)
-            anchor_count = 0
-            for i in range(len(terms)):
-                if tables.in_context[terms[i, 0]]:
-                    anchors[anchor_count] = terms[i, 1:]
-                    anchor_count += 1
-            for i in range(len(context)):
-                anchors[anchor_count] = context[i, 1:]
-                anchor_count += 1
-            for i in range(sure):
-                if tables.in_context[accepted[i, TERM]]:
-                    anchors[anchor_count] = accepted[i, : END + 1]
-                    anchor_count += 1
-            anchors = anchors[:anchor_count]
-            for i in range(open_count):
-                row = open_rows[i]
-                doubtful = (
-                    row[KIND] == KNOWN_SPELLING
-                    and row[SPELLING] >= 0
-                    and tables.spelling_flags[row[SPELLING]] & _DOUBTFUL != 0
-                )
-                if _supported(row, i, open_rows, anchors, 2 if doubtful else 1):
-                    accepted[total] = row
-                    total += 1
-    for i in range(len(glosses)):
-        accepted[total, START] = glosses[i, 1]
-        accepted[total, END] = glosses[i, 2]
-        accepted[total, TERM] = -1
-        accepted[total, KIND] = GLOSS
+        if not classified:
+            classify(book, text, length, kinds)
+        total = _accept_open(book, work, text, marks, length, candidates, count, accepted, total)
+    for i in range(glosses):
+        spans = get8(work, f.GLOSS_SPANS)
+        _put_row(accepted, total, get4(spans, 2 * i), get4(spans, 2 * i + 1), -1, GLOSS, WHOLE, -1)
         total += 1
-    return _in_order(accepted[:total]), units
+    return _in_order(accepted, total)
 
 
 @kernel
-def _in_order(rows: Array) -> Array:
-    """Sorted by start, longest first, equal ones as they were; what overlaps an earlier one is dropped."""
-    for i in range(1, len(rows)):
-        row = rows[i].copy()
+def _accept_open(
+    book: int, work: int, text: int, marks: int, length: int, candidates: int, count: int, accepted: int, sure: int
+) -> int:
+    """Accept the candidates that are not sure but stand in a lending context; returns how many are accepted in all."""
+    kinds = get8(work, f.KINDS)
+    stack = get8(work, f.STACK)
+    plain_rows = get8(work, f.PLAIN)
+    plain_count = find_plain(book, text, marks, length, plain_rows)
+    url_spans = get8(work, f.URL_SPANS)
+    urls = find(book, URLISH, text, kinds, length, stack, url_spans)
+    rows = get8(work, f.OPEN)
+    open_count = 0
+    cut = False
+    for i in range(count):
+        if cell(candidates, i, KIND) <= EMOJI_BETWEEN or _overlaps(
+            cell(candidates, i, START), cell(candidates, i, END), url_spans, urls, 2
+        ):
+            continue
+        if not cut:
+            cut_words(book, text, length, get8(work, f.WORD_ENDS), get8(work, f.BEST), get8(work, f.FOLLOWING))
+            cut = True
+        if _cuts_plain(book, work, text, candidates, i, plain_count) or _is_ordinary(
+            book, work, text, marks, length, candidates, i
+        ):
+            continue
+        _copy_row(candidates, i, rows, open_count)
+        open_count += 1
+    if open_count == 0:
+        return sure
+    context_spans = get8(work, f.CONTEXT_SPANS)
+    context = find(book, CONTEXT, text, kinds, length, stack, context_spans)
+    anchors = get8(work, f.ANCHORS)
+    in_context = get8(book, f.IN_CONTEXT)
+    anchor_count = 0
+    for i in range(plain_count):
+        if get4(in_context, get4(plain_rows, 3 * i)):
+            put4(anchors, 2 * anchor_count, get4(plain_rows, 3 * i + 1))
+            put4(anchors, 2 * anchor_count + 1, get4(plain_rows, 3 * i + 2))
+            anchor_count += 1
+    for i in range(context):
+        put4(anchors, 2 * anchor_count, get4(context_spans, 2 * i))
+        put4(anchors, 2 * anchor_count + 1, get4(context_spans, 2 * i + 1))
+        anchor_count += 1
+    for i in range(sure):
+        if get4(in_context, cell(accepted, i, TERM)):
+            put4(anchors, 2 * anchor_count, cell(accepted, i, START))
+            put4(anchors, 2 * anchor_count + 1, cell(accepted, i, END))
+            anchor_count += 1
+    total = sure
+    for i in range(open_count):
+        spelling = cell(rows, i, SPELLING)
+        needed = 1
+        if cell(rows, i, KIND) == KNOWN_SPELLING and get4(get8(book, f.SPELLING_FLAGS), spelling) & _DOUBTFUL:
+            needed = 2
+        if _supported(book, rows, open_count, i, anchors, anchor_count, needed):
+            _copy_row(rows, i, accepted, total)
+            total += 1
+    return total
+
+
+@kernel
+def _in_order(rows: int, count: int) -> int:
+    """Sort by start, longest first, equal ones as they were; drop what overlaps an earlier one. Returns how many stay."""
+    spare = count  # a row behind the others
+    for i in range(1, count):
+        _copy_row(rows, i, rows, spare)
+        start = cell(rows, spare, START)
+        end = cell(rows, spare, END)
         at = i
         while at > 0 and (
-            rows[at - 1, START] > row[START] or (rows[at - 1, START] == row[START] and rows[at - 1, END] < row[END])
+            cell(rows, at - 1, START) > start or (cell(rows, at - 1, START) == start and cell(rows, at - 1, END) < end)
         ):
-            rows[at] = rows[at - 1]
+            _copy_row(rows, at - 1, rows, at)
             at -= 1
-        rows[at] = row
+        _copy_row(rows, spare, rows, at)
     kept = 0
-    for i in range(len(rows)):
-        if kept == 0 or rows[i, START] >= rows[kept - 1, END]:
-            rows[kept] = rows[i]
+    for i in range(count):
+        if kept == 0 or cell(rows, i, START) >= cell(rows, kept - 1, END):
+            _copy_row(rows, i, rows, kept)
             kept += 1
-    return rows[:kept]
+    return kept
 
 
 @kernel
-def replace(
-    text: Array, length: int, starts: Array, ends: Array, found: Array, units: Units, tables: Disguises
-) -> tuple[Array, Array, Array, Array]:
-    """The text with terms in place of disguises, raw starts and ends, and for each character the kind + 1 that begins there."""
-    size = length
-    for row in found:
-        if row[TERM] >= 0:
-            size += tables.term_starts[row[TERM] + 1] - tables.term_starts[row[TERM]]
-        size -= row[END] - row[START]
-    new_text = np.empty(size, dtype=np.int32)
-    new_starts = np.empty(size, dtype=np.int32)
-    new_ends = np.empty(size, dtype=np.int32)
-    kinds = np.zeros(size, dtype=np.uint8)
+def replace(book: int, work: int, length: int, accepted: int) -> int:
+    """``TEXT`` with terms in place of ``ACCEPTED`` disguises into the ``NEW_…`` fields; returns its length."""
+    text = get8(work, f.TEXT)
+    old_marks = get8(work, f.TEXT_MARKS)
+    starts = get8(work, f.TEXT_STARTS)
+    ends = get8(work, f.TEXT_ENDS)
+    new_text = get8(work, f.NEW_TEXT)
+    new_marks = get8(work, f.NEW_MARKS)
+    new_starts = get8(work, f.NEW_STARTS)
+    new_ends = get8(work, f.NEW_ENDS)
+    replaced = get8(work, f.REPLACED)
+    rows = get8(work, f.ACCEPTED)
+    mark_of = get8(book, f.MARKS)
     count = 0
     at = 0
-    for number in range(len(found) + 1):
-        stop = found[number, START] if number < len(found) else length
+    for number in range(accepted + 1):
+        stop = cell(rows, number, START) if number < accepted else length
         for index in range(at, stop):
-            new_text[count] = text[index]
-            new_starts[count] = starts[index]
-            new_ends[count] = ends[index]
+            put4(new_text, count, get4(text, index))
+            put4(new_marks, count, get4(old_marks, index))
+            put4(new_starts, count, get4(starts, index))
+            put4(new_ends, count, get4(ends, index))
+            put4(replaced, count, 0)
             count += 1
-        if number == len(found):
+        if number == accepted:
             break
-        row = found[number]
-        if row[TERM] >= 0:
-            kinds[count] = row[KIND] + 1
-            first = tables.term_starts[row[TERM]]
-            for i in range(tables.term_starts[row[TERM] + 1] - first):
-                s, e = _span(row, units, tables, i)
-                new_text[count] = tables.term_chars[first + i]
-                new_starts[count] = starts[s]
-                new_ends[count] = ends[e - 1]
+        term = cell(rows, number, TERM)
+        if term >= 0:
+            for i in range(term_size(book, term)):
+                s, e = _span(book, work, rows, number, i)
+                char = term_char(book, term, i)
+                put4(new_text, count, char)
+                put4(new_marks, count, get4(mark_of, char))
+                put4(new_starts, count, get4(starts, s))
+                put4(new_ends, count, get4(ends, e - 1))
+                put4(replaced, count, cell(rows, number, KIND) + 1 if i == 0 else 0)
                 count += 1
-        at = row[END]
-    return new_text, new_starts, new_ends, kinds
+        at = cell(rows, number, END)
+    return count
