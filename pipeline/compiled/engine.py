@@ -238,7 +238,10 @@ def _larger(array: Array, wanted: int) -> Array:
     if wanted <= array.shape[0]:
         return array
     larger = np.empty((max(wanted, 2 * array.shape[0]), array.shape[1]), dtype=array.dtype)
-    larger[: array.shape[0]] = array
+    # Loops rather than slices, which would compile the making of error messages.
+    for row in range(array.shape[0]):
+        for column in range(array.shape[1]):
+            larger[row, column] = array[row, column]
     return larger
 
 
@@ -500,7 +503,8 @@ def judge(
         cells = (deciding_end - deciding_start) * (code_count + 1)
         if len(share) < cells:
             share = np.empty(2 * cells, dtype=np.float64)
-        share[:cells] = 0.0
+        for i in range(cells):
+            share[i] = 0.0
         share_out(book, work, deciding_start, places.ctypes.data, count, order, code_count, share.ctypes.data)
         most = hits + found + words
         if len(weights) < most:
