@@ -133,6 +133,11 @@ def _enter_sounds(book: Book, builder: Builder, sound: dict[str, int], numbers: 
             pairs[ord(sequence)] = 1
         else:
             pairs[ord(sequence[0]), ord(sequence[1])] = 1
+    # Where a character of a term has another sound in another term, the term does not sound like its own row. Its pair is
+    # entered too: text without any pair then holds no plain term either.
+    for term in tables.terms:
+        heard = [sound[tables.fold[ord(c)]] for c in term]
+        pairs[heard[0], heard[1] if len(heard) > 1 else slice(None)] = 1
     builder.strings(tuple(sequences)).enter(book, f.SOUNDS)
     book.table(f.SOUND_TERMS, _numbers(number for terms in sequences.values() for number in terms))
     book.table(f.SOUND_TERM_STARTS, _ends(sequences.values()))
@@ -173,6 +178,31 @@ def _says(book: int, row: int, term: int) -> bool:
 
 
 @kernel
+def _heard_otherwise(book: int, text: int, marks: int, length: int, heard: int, count: int) -> bool:
+    """Whether the key terms that are heard are not the very ones that stand in the text."""
+    pairs = get8(book, f.SOUND_PAIRS)
+    sounds = get8(book, f.SOUND_COUNT)
+    place = 0
+    sound_place = 0
+    while True:
+        term, _, place = _next_term(book, text, marks, place, length)
+        row = -1
+        while sound_place < count:
+            sound = get4(heard, sound_place)
+            following = get4(heard, sound_place + 1) if sound_place + 1 < count else 0
+            if sound and get1(pairs, sound * sounds + following):
+                row, end = longest_at(book, f.SOUNDS, heard, sound_place, count)
+                if row >= 0:
+                    sound_place = end
+                    break
+            sound_place += 1
+        if term < 0 and row < 0:
+            return False
+        if term < 0 or row < 0 or not _says(book, row, term):
+            return True
+
+
+@kernel
 def may_hold(book: int, text: int, marks: int, length: int, every: int, heard: int) -> bool:
     """As ``disguise._may_hold``. ``every``: all marks of the text together; ``heard``: scratch for its sounds."""
     if every & SOUND_MASK or every & TERM_START:
@@ -191,25 +221,9 @@ def may_hold(book: int, text: int, marks: int, length: int, every: int, heard: i
             put4(heard, count, sound)
             count += 1
             before = sound
-        # A row of one sound would count before any character, and before none.
-        heard_any = heard_any or (before != 0 and get1(pairs, before * sounds) != 0)
-        place = 0
-        sound_place = 0 if heard_any else count
-        while True:
-            term, _, place = _next_term(book, text, marks, place, length)
-            row = -1
-            while sound_place < count:
-                sound = get4(heard, sound_place)
-                following = get4(heard, sound_place + 1) if sound_place + 1 < count else 0
-                if sound and get1(pairs, sound * sounds + following):
-                    row, end = longest_at(book, f.SOUNDS, heard, sound_place, count)
-                    if row >= 0:
-                        sound_place = end
-                        break
-                sound_place += 1
-            if term < 0 and row < 0:
-                break
-            if term < 0 or row < 0 or not _says(book, row, term):
+        # A row of one sound counts before any character, and before none.
+        if heard_any or (before and get1(pairs, before * sounds)):
+            if _heard_otherwise(book, text, marks, length, heard, count):
                 return True
     if not every & (LETTER | SPLIT_START | SPELLING_START):
         return False
@@ -579,8 +593,13 @@ def find_plain(book: int, text: int, marks: int, length: int, found: int) -> int
 
 
 @kernel
-def _supported(book: int, rows: int, count: int, number: int, anchors: int, anchor_count: int, needed: int) -> bool:
+def _supported(book: int, rows: int, count: int, number: int, anchors: int, anchor_count: int) -> bool:
     """Whether enough signs of lending stand near: different anchors, and different terms of other candidates."""
+    needed = 1
+    if cell(rows, number, KIND) == KNOWN_SPELLING:
+        spelling = cell(rows, number, SPELLING)
+        if get4(get8(book, f.SPELLING_FLAGS), spelling) & _DOUBTFUL:
+            needed = 2
     start = cell(rows, number, START)
     end = cell(rows, number, END)
     weight = 0
@@ -665,56 +684,66 @@ def _accept_open(
     stack = get8(work, f.STACK)
     plain_rows = get8(work, f.PLAIN)
     plain_count = find_plain(book, text, marks, length, plain_rows)
+    anchors = get8(work, f.ANCHORS)
+    anchor_count = _find_anchors(book, work, text, length, plain_count, accepted, sure)
     url_spans = get8(work, f.URL_SPANS)
     urls = find(book, URLISH, text, kinds, length, stack, url_spans)
     rows = get8(work, f.OPEN)
     open_count = 0
-    cut = False
     for i in range(count):
-        if cell(candidates, i, KIND) <= EMOJI_BETWEEN or _overlaps(
-            cell(candidates, i, START), cell(candidates, i, END), url_spans, urls, 2
+        start = cell(candidates, i, START)
+        if cell(candidates, i, KIND) > EMOJI_BETWEEN and not _overlaps(
+            start, cell(candidates, i, END), url_spans, urls, 2
         ):
-            continue
-        if not cut:
-            cut_words(book, text, length, get8(work, f.WORD_ENDS), get8(work, f.BEST), get8(work, f.FOLLOWING))
-            cut = True
-        if _cuts_plain(book, work, text, candidates, i, plain_count) or _is_ordinary(
-            book, work, text, marks, length, candidates, i
-        ):
-            continue
-        _copy_row(candidates, i, rows, open_count)
-        open_count += 1
-    if open_count == 0:
+            _copy_row(candidates, i, rows, open_count)
+            open_count += 1
+    # Most candidates of ordinary text stand alone: then words need not be looked at.
+    possible = False
+    for i in range(open_count):
+        possible = possible or _supported(book, rows, open_count, i, anchors, anchor_count)
+    if not possible:
         return sure
-    context_spans = get8(work, f.CONTEXT_SPANS)
-    context = find(book, CONTEXT, text, kinds, length, stack, context_spans)
-    anchors = get8(work, f.ANCHORS)
-    in_context = get8(book, f.IN_CONTEXT)
-    anchor_count = 0
-    for i in range(plain_count):
-        if get4(in_context, get4(plain_rows, 3 * i)):
-            put4(anchors, 2 * anchor_count, get4(plain_rows, 3 * i + 1))
-            put4(anchors, 2 * anchor_count + 1, get4(plain_rows, 3 * i + 2))
-            anchor_count += 1
-    for i in range(context):
-        put4(anchors, 2 * anchor_count, get4(context_spans, 2 * i))
-        put4(anchors, 2 * anchor_count + 1, get4(context_spans, 2 * i + 1))
-        anchor_count += 1
-    for i in range(sure):
-        if get4(in_context, cell(accepted, i, TERM)):
-            put4(anchors, 2 * anchor_count, cell(accepted, i, START))
-            put4(anchors, 2 * anchor_count + 1, cell(accepted, i, END))
-            anchor_count += 1
+    cut_words(book, text, length, get8(work, f.WORD_ENDS), get8(work, f.BEST), get8(work, f.FOLLOWING))
+    tried = open_count
+    open_count = 0
+    for i in range(tried):
+        if not _cuts_plain(book, work, text, rows, i, plain_count) and not _is_ordinary(
+            book, work, text, marks, length, rows, i
+        ):
+            _copy_row(rows, i, rows, open_count)
+            open_count += 1
     total = sure
     for i in range(open_count):
-        spelling = cell(rows, i, SPELLING)
-        needed = 1
-        if cell(rows, i, KIND) == KNOWN_SPELLING and get4(get8(book, f.SPELLING_FLAGS), spelling) & _DOUBTFUL:
-            needed = 2
-        if _supported(book, rows, open_count, i, anchors, anchor_count, needed):
+        if _supported(book, rows, open_count, i, anchors, anchor_count):
             _copy_row(rows, i, accepted, total)
             total += 1
     return total
+
+
+@kernel
+def _find_anchors(book: int, work: int, text: int, length: int, plain_count: int, accepted: int, sure: int) -> int:
+    """Spans that speak of lending into ``ANCHORS``: plain terms, words of context, accepted disguises. Returns how many."""
+    context_spans = get8(work, f.CONTEXT_SPANS)
+    context = find(book, CONTEXT, text, get8(work, f.KINDS), length, get8(work, f.STACK), context_spans)
+    plain_rows = get8(work, f.PLAIN)
+    anchors = get8(work, f.ANCHORS)
+    in_context = get8(book, f.IN_CONTEXT)
+    count = 0
+    for i in range(plain_count):
+        if get4(in_context, get4(plain_rows, 3 * i)):
+            put4(anchors, 2 * count, get4(plain_rows, 3 * i + 1))
+            put4(anchors, 2 * count + 1, get4(plain_rows, 3 * i + 2))
+            count += 1
+    for i in range(context):
+        put4(anchors, 2 * count, get4(context_spans, 2 * i))
+        put4(anchors, 2 * count + 1, get4(context_spans, 2 * i + 1))
+        count += 1
+    for i in range(sure):
+        if get4(in_context, cell(accepted, i, TERM)):
+            put4(anchors, 2 * count, cell(accepted, i, START))
+            put4(anchors, 2 * count + 1, cell(accepted, i, END))
+            count += 1
+    return count
 
 
 @kernel

@@ -28,6 +28,7 @@ from .folding import (
     BLANK,
     CHANGED,
     GATE_START,
+    TRIGGER,
     HAN,
     HAN_COUNT,
     IS_EMOJI,
@@ -38,13 +39,14 @@ from .folding import (
 from .jit import Array, kernel
 from .lexemes import WHAT, find_concepts, find_hits
 from .matcher import classify, find
-from .memory import Book, get4, get8, get_double, put4, put8, put_double
+from .memory import Book, get1, get4, get8, get_double, put4, put8, put_double
 from .scores import add_window, average, find_codes, probability_of, signals_of, stance_of
 from .segmentation import cut_words
 from .trie import Builder, starts_at, step
 
 GATED, IS_TRADITIONAL, TOO_SHORT, OBFUSCATED = 1, 2, 4, 8  # flags of a text
 _SHORT_LOOK = 2000
+_PAIR_BITS = 1 << 16
 _SPARE = 64  # characters of room beyond the longest text
 # Columns of an evidence span and of an evasion.
 TEXT, RAW_START, RAW_END, CODE, CHARS, CHARS_END = range(6)
@@ -69,10 +71,23 @@ class Output(NamedTuple):
     evasions: Array
 
 
+def _pair(first: int, second: int) -> int:
+    """Bit of two characters; see ``_passes``."""
+    return (first * 31 + second) & (_PAIR_BITS - 1)
+
+
 def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array) -> None:
     """Put the triggers and the local words into their fields, and mark the characters that triggers begin with."""
     marks[[ord(trigger[0]) for trigger in gate]] |= GATE_START
     builder.strings(gate).enter(book, f.GATE)
+    pairs = np.zeros(_PAIR_BITS // 8, dtype=np.uint8)
+    for trigger in gate:
+        if len(trigger) == 1:
+            marks[ord(trigger)] |= TRIGGER
+        else:
+            bit = _pair(ord(trigger[0]), ord(trigger[1]))
+            pairs[bit >> 3] |= 1 << (bit & 7)
+    book.table(f.GATE_PAIRS, pairs)
     rows = read_table("lexicon", "jurisdiction.tsv")
     words = [(word, place) for place, row in enumerate(rows) for word in row[1].split()]
     builder.strings([w for w, _ in words], [p for _, p in words]).enter(book, f.LOCAL_WORDS)
@@ -131,9 +146,17 @@ def _lay_out_fixed(book: int, work: int, block: int) -> int:
 
 @kernel
 def _passes(book: int, text: int, marks: int, length: int) -> bool:
+    """Whether the text holds a trigger."""
+    pairs = get8(book, f.GATE_PAIRS)
     for at in range(length):
-        if get4(marks, at) & GATE_START and starts_at(book, f.GATE, text, at, length):
-            return True
+        mark = get4(marks, at)
+        if mark & GATE_START:
+            if mark & TRIGGER:
+                return True
+            if at + 1 < length:
+                bit = (get4(text, at) * 31 + get4(text, at + 1)) & (_PAIR_BITS - 1)
+                if get1(pairs, bit >> 3) >> (bit & 7) & 1 and starts_at(book, f.GATE, text, at, length):
+                    return True
     return False
 
 

@@ -49,7 +49,7 @@ from __future__ import annotations
 ) = range(30, 43)
 
 # Words.
-COSTS, UNKNOWN_COST = range(50, 52)
+COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
 
 # Lexicon and concepts; see lexemes.py.
 (
@@ -103,7 +103,8 @@ COSTS, UNKNOWN_COST = range(50, 52)
     CONTACT,
     OUT_OF_SCOPE,
     MOSTLY_TRADITIONAL,
-) = range(100, 121)
+    GATE_PAIRS,  # bits: whether a trigger may begin with two characters
+) = range(100, 122)
 
 (
     TERMS,

@@ -15,20 +15,26 @@ from .memory import Book, get4, get8, get_double, put4, put_double
 from .trie import Builder, Trie, code_points, step
 
 _NO_WORD = 1.0
+_DIRECT = 0x10000
 
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """``words`` leads to states; ``costs[state]`` is the log probability of the word that ends there, 1 for none."""
+    """``words`` leads to states; ``costs[state]`` is the log probability of the word that ends there, 1 for none.
+
+    ``first_states[code point]``: the state behind a single character below 0x10000, -1 for none.
+    """
 
     words: Trie
     costs: Array
+    first_states: Array
     unknown: float
 
     def enter(self, book: Book) -> None:
         """Put the dictionary into its fields."""
         self.words.enter(book, f.DICTIONARY)
         book.table(f.COSTS, self.costs)
+        book.table(f.FIRST_STATES, self.first_states)
         book.table(f.UNKNOWN_COST, np.array([self.unknown]))
 
 
@@ -52,7 +58,11 @@ def load_dictionary(builder: Builder) -> Dictionary:
     words = builder.spans(chars, starts, word_ends, np.arange(len(starts), dtype=np.int32))
     log_total = math.log(int(frequencies.sum()))
     costs = np.where(words.values >= 0, logs[which][words.values] - log_total, _NO_WORD)
-    return Dictionary(Trie(words.slots, words.values[:1]), costs, 0.0 - log_total)
+    edges = words.slots[(words.slots != 0) & (words.slots >> 42 == 0)]  # those of the root
+    heads = edges >> 21 & 0x1FFFFF
+    first_states = np.full(_DIRECT, -1, dtype=np.int32)
+    first_states[heads[heads < _DIRECT]] = (edges & 0x1FFFFF)[heads < _DIRECT]
+    return Dictionary(Trie(words.slots, words.values[:1]), costs, first_states, 0.0 - log_total)
 
 
 def _path() -> Path:
@@ -110,6 +120,7 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
     slots = get8(book, f.DICTIONARY)
     mask = get8(book, f.DICTIONARY + 1)
     costs = get8(book, f.COSTS)
+    first_states = get8(book, f.FIRST_STATES)
     unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
     start = 0
     while start < length:
@@ -129,7 +140,11 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             chosen = 0
             value = 0.0
             for place in range(at, end):
-                state = step(slots, mask, state, get4(text, place))
+                char = get4(text, place)
+                if place == at and char < _DIRECT:
+                    state = get4(first_states, char)
+                else:
+                    state = step(slots, mask, state, char)
                 if state < 0:
                     break
                 cost = get_double(costs, state)

@@ -174,5 +174,5 @@ class Builder:
 
 
 def _size(states: int) -> int:
-    """Number of slots: a power of two, at most two thirds full."""
-    return 1 << max(4, (states * 3 // 2).bit_length())
+    """Number of slots: a power of two, at most half full, for most steps lead nowhere and must find that out soon."""
+    return 1 << max(4, (2 * states - 1).bit_length())
