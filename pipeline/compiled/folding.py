@@ -37,6 +37,7 @@ _SURROGATES = (0xD800, 0xE000)
 _FIRST_UNASSIGNED = 0x40000  # planes 4 to 13 hold no characters
 _TAGS = (0xE0000, 0xE1000)
 _FIRST_PRIVATE = 0xF0000
+_NOT_PRIVATE = ((0xFFFFE, 0x100000), (0x10FFFE, 0x110000))  # the last two of each plane are no characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,12 @@ def build_folding() -> Folding:
     fold[_SURROGATES[0] : _SURROGATES[1]] = -1
     fold[_FIRST_PRIVATE:] = -1
     expansions: dict[str, int] = {}
-    for first, last in ((0, _SURROGATES[0]), (_SURROGATES[1], _FIRST_UNASSIGNED), _TAGS):
+    for first, last in ((0, _SURROGATES[0]), (_SURROGATES[1], _FIRST_UNASSIGNED), _TAGS, *_NOT_PRIVATE):
         for code in range(first, last):
             char = chr(code)
             canonical = canonical_of(char)
             if canonical == char:
+                fold[code] = code
                 continue
             if len(canonical) == 1:
                 fold[code] = ord(canonical)
