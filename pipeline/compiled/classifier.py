@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import date as Date
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,12 @@ from ..errors import ModelError, UsageError
 from ..model.artefact import Artefact, load_artefact
 from ..resources import default_model_path, read_table
 from ..taxonomy import SEVERITY_LABELS, taxonomy
-from ..verdict import CodeScore, EvasionNote, Evidence, LegalNote, Segment, Verdict
+from ..verdict import Segment, Verdict
 from . import fields as f
 from .batches import batches
+from .canonical import enter_gate
 from .columns import Columns, Evasions, EvidenceSpans
-from .disguises import KINDS, enter_disguises
+from .disguise_tables import KINDS, enter_disguises
 from .engine import (
     CHARS,
     CHARS_END,
@@ -41,7 +40,6 @@ from .engine import (
     TEXT,
     TOO_SHORT,
     Output,
-    enter_gate,
 )
 from .entries import entries
 from .features import enter_features
@@ -49,6 +47,7 @@ from .folding import Folding, build_folding, build_marks
 from .jit import Array
 from .lexemes import enter_lexemes
 from .memory import Book
+from .objects import Objects
 from .patterns import build_patterns
 from .scores import enter_model, enter_signals
 from .segmentation import Dictionary, load_dictionary
@@ -81,7 +80,7 @@ class CompiledClassifier(Classifier):
         texts: Sequence[str] | Any,
         settings: CheckSettings = DEFAULT_SETTINGS,
         *,
-        channel: str | None | Sequence[str | None] = None,
+        channel: str | Sequence[str | None] | None = None,
     ) -> Columns:
         """Verdicts on a batch as columns.
 
@@ -103,12 +102,12 @@ class CompiledClassifier(Classifier):
         texts: Sequence[str],
         settings: CheckSettings = DEFAULT_SETTINGS,
         *,
-        channel: str | None | Sequence[str | None] = None,
+        channel: str | Sequence[str | None] | None = None,
         ids: Sequence[str] | None = None,
     ) -> list[Verdict]:
         """Verdicts on a batch as objects; ids are their positions unless given."""
         columns = self.score(texts, settings, channel=channel)
-        return _Objects(self, columns, settings).verdicts(texts, ids)
+        return Objects(columns, settings, self._legal).verdicts(texts, ids)
 
     def check(
         self,
@@ -121,17 +120,13 @@ class CompiledClassifier(Classifier):
     ) -> Verdict:
         """Verdict on one text; see ``Classifier.check``."""
         columns = self.score([text], settings, channel=channel)
-        return _Objects(self, columns, settings).verdicts([text], [id], segment)[0]
+        return Objects(columns, settings, self._legal).verdicts([text], [id], segment)[0]
 
     def check_many(
         self, texts: Iterable[str], settings: CheckSettings = DEFAULT_SETTINGS, *, channel: str | None = None
     ) -> list[Verdict]:
         """Verdicts in the order of ``texts``; ids are their positions."""
         return self.verdicts(list(texts), settings, channel=channel)
-
-    def legal_notes(self, codes: Sequence[CodeScore], on: Date) -> tuple[LegalNote, ...]:
-        """References that the codes of a promotion may engage."""
-        return self._legal(codes, on)
 
     def _run(
         self, chars: Array, offsets: Array, questions: Array, thresholds: tuple[float, float, float], explain: bool
@@ -198,7 +193,8 @@ class CompiledClassifier(Classifier):
         calibration = np.array([self.artefact.calibration[head] for head in heads])
         x = calibration[:, 0] * scores[:, heads] + calibration[:, 1]
         small = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1.0, small) / (1.0 + small)
+        found: Array = np.where(x >= 0, 1.0, small) / (1.0 + small)
+        return found
 
     def _action_numbers(self, out: Output) -> Array:
         """As ``Classifier._action`` decides."""
@@ -232,129 +228,12 @@ _NO_THRESHOLDS = (0.0, 0.0, 0.0)
 _NOTHING = (np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.uint8))
 
 
-class _Objects:
-    """Columns turned into ``Verdict`` objects."""
-
-    def __init__(self, classifier: CompiledClassifier, columns: Columns, settings: CheckSettings) -> None:
-        self._columns = columns
-        self._classifier = classifier
-        self._date = settings.date or Date.today()
-        self._codes = tuple(taxonomy().codes.values())
-        self._legal: dict[int, tuple[LegalNote, ...]] = {}
-
-    def verdicts(self, texts: Sequence[str], ids: Sequence[str] | None, segment: Segment | None = None) -> list[Verdict]:
-        columns = self._columns
-        evidence = _by_text(columns.evidence, columns.evidence.text)
-        evasions = _by_text(columns.evasions, columns.evasions.text)
-        chances = dict(zip(columns.scored.tolist(), columns.code_probabilities, strict=True))
-        rows = zip(
-            texts,
-            columns.severity.tolist(),
-            columns.score.tolist(),
-            columns.probabilities[:, 1].tolist(),
-            columns.flagged.tolist(),
-            columns.action.tolist(),
-            columns.codes.tolist(),
-            columns.signals.tolist(),
-            columns.stance.tolist(),
-            columns.jurisdiction.tolist(),
-            columns.abstain.tolist(),
-            strict=True,
-        )
-        found = []
-        for i, (text, severity, score, p, flagged, action, code, signal, stance, place, abstain) in enumerate(rows):
-            codes = self._code_scores(code, severity, chances[i]) if code else ()
-            jurisdiction = columns.jurisdiction_names[place]
-            legal = self._legal_notes(code, codes) if severity >= 2 and jurisdiction == "CN" else ()
-            found.append(
-                Verdict(
-                    id=str(i) if ids is None else ids[i],
-                    text=text,
-                    severity=severity,
-                    label=SEVERITY_LABELS[severity],
-                    score=score,
-                    p_misleading=p,
-                    flagged=flagged,
-                    action=columns.action_names[action],
-                    codes=codes,
-                    signals=_named(signal, columns.signal_names) if signal else (),
-                    stance=columns.stance_names[stance],
-                    evidence=self._evidence(text, *evidence[i]) if i in evidence else (),
-                    evasions=self._evasions(text, *evasions[i]) if i in evasions else (),
-                    legal_refs=legal,
-                    jurisdiction_hint=jurisdiction,
-                    segment=segment,
-                    model_version=columns.model_version,
-                    taxonomy_version=columns.taxonomy_version,
-                    abstain=abstain,
-                )
-            )
-        return found
-
-    def _code_scores(self, mask: int, severity: int, chances: Array) -> tuple[CodeScore, ...]:
-        found = [
-            CodeScore(code.id, float(chances[k]), min(severity, code.upgrade or code.severity))
-            for k, code in enumerate(self._codes)
-            if mask >> k & 1
-        ]
-        return tuple(sorted(found, key=lambda c: -c.p))
-
-    def _legal_notes(self, mask: int, codes: Sequence[CodeScore]) -> tuple[LegalNote, ...]:
-        if mask not in self._legal:
-            self._legal[mask] = self._classifier.legal_notes(codes, self._date)
-        return self._legal[mask]
-
-    def _evidence(self, text: str, first: int, last: int) -> tuple[Evidence, ...]:
-        spans = self._columns.evidence
-        names = self._columns.code_names
-        return tuple(
-            Evidence(s, e, text[s:e], spans.canonical[k], names[c] if c >= 0 else None, round(w, 4))
-            for k, s, e, c, w in zip(
-                range(first, last),
-                spans.start[first:last].tolist(),
-                spans.end[first:last].tolist(),
-                spans.code[first:last].tolist(),
-                spans.weight[first:last].tolist(),
-                strict=True,
-            )
-        )
-
-    def _evasions(self, text: str, first: int, last: int) -> tuple[EvasionNote, ...]:
-        notes = self._columns.evasions
-        columns = self._columns
-        return tuple(
-            EvasionNote(columns.evasion_kinds[k], s, e, text[s:e], columns.evasion_terms[t])
-            for k, s, e, t in zip(
-                notes.kind[first:last].tolist(),
-                notes.start[first:last].tolist(),
-                notes.end[first:last].tolist(),
-                notes.term[first:last].tolist(),
-                strict=True,
-            )
-        )
-
-
-def _named(mask: int, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for k, name in enumerate(names) if mask >> k & 1)
-
-
-def _by_text(rows: EvidenceSpans | Evasions, texts: Array) -> dict[int, tuple[int, int]]:
-    """First and last row of each text."""
-    found = {}
-    at = 0
-    for text, group in groupby(texts.tolist()):
-        count = sum(1 for _ in group)
-        found[text] = (at, at + count)
-        at += count
-    return found
-
-
 def _shift(column: Array, counts: list[int], first: Array) -> None:
     """Add to the entries of each part where the part begins."""
     column += np.repeat(first[: len(counts)], counts).astype(column.dtype)
 
 
-def _questions(channel: str | None | Sequence[str | None], count: int) -> Array:
+def _questions(channel: str | Sequence[str | None] | None, count: int) -> Array:
     if channel is None or isinstance(channel, str):
         return np.full(count, channel == QUESTION_CHANNEL, dtype=np.uint8)
     if len(channel) != count:

@@ -6,47 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..resources import read_table
 from . import fields as f
-from .disguises import (
-    SENTENCE_END,
-    TRADITIONAL_GLYPH,
-    VARIANT,
-    ZERO_WIDTH,
-    find_disguises,
-    find_plain,
-    is_term,
-    may_hold,
-    replace,
-    term_char,
-    term_size,
-)
+from .canonical import find_evasions, normalise, passes, place_of, too_short
+from .disguise_tables import TRADITIONAL_GLYPH
 from .explanation import SPAN_CODE, SPAN_END, SPAN_START, choose, find_phrases, find_places, share_out
 from .features import find_frames, find_grams, find_words, next_window, window_rows
-from .folding import (
-    ALL_MARKS,
-    BLANK,
-    CHANGED,
-    GATE_START,
-    TRIGGER,
-    HAN,
-    HAN_COUNT,
-    IS_EMOJI,
-    TRADITIONAL,
-    TRADITIONAL_COUNT,
-    canonicalise,
-)
 from .jit import Array, kernel
 from .lexemes import WHAT, find_concepts, find_hits
 from .matcher import classify, find
-from .memory import Book, get1, get4, get8, get_double, put4, put8, put_double
+from .memory import get4, get8, put4, put8
+from .patterns import SENTENCE_END
 from .scores import add_window, average, find_codes, probability_of, signals_of, stance_of
+from .scratch import lay_out, lay_out_fixed
 from .segmentation import cut_words
-from .trie import Builder, starts_at, step
 
 GATED, IS_TRADITIONAL, TOO_SHORT, OBFUSCATED = 1, 2, 4, 8  # flags of a text
-_SHORT_LOOK = 2000
-_PAIR_BITS = 1 << 16
 _SPARE = 64  # characters of room beyond the longest text
 # Columns of an evidence span and of an evasion.
 TEXT, RAW_START, RAW_END, CODE, CHARS, CHARS_END = range(6)
@@ -71,190 +45,6 @@ class Output(NamedTuple):
     evasions: Array
 
 
-def _pair(first: int, second: int) -> int:
-    """Bit of two characters; see ``_passes``."""
-    return (first * 31 + second) & (_PAIR_BITS - 1)
-
-
-def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array) -> None:
-    """Put the triggers and the local words into their fields, and mark the characters that triggers begin with."""
-    marks[[ord(trigger[0]) for trigger in gate]] |= GATE_START
-    builder.strings(gate).enter(book, f.GATE)
-    pairs = np.zeros(_PAIR_BITS // 8, dtype=np.uint8)
-    for trigger in gate:
-        if len(trigger) == 1:
-            marks[ord(trigger)] |= TRIGGER
-        else:
-            bit = _pair(ord(trigger[0]), ord(trigger[1]))
-            pairs[bit >> 3] |= 1 << (bit & 7)
-    book.table(f.GATE_PAIRS, pairs)
-    rows = read_table("lexicon", "jurisdiction.tsv")
-    words = [(word, place) for place, row in enumerate(rows) for word in row[1].split()]
-    builder.strings([w for w, _ in words], [p for _, p in words]).enter(book, f.LOCAL_WORDS)
-
-
-@kernel
-def _take(work: int, field: int, block: int, used: int, size: int) -> int:
-    """Give a field ``size`` int32 of a block; returns how many are used then. Kept even, so that doubles lie straight."""
-    put8(work, field, block + 4 * used)
-    return used + size + (size & 1)
-
-
-@kernel
-def _lay_out(book: int, work: int, block: int, room: int) -> int:
-    """Give the fields that grow with the text their part of a block, if it is not 0; returns how many int32 they take."""
-    used = 0
-    one = room + 4
-    for field in (f.TEXT, f.TEXT_MARKS, f.TEXT_STARTS, f.TEXT_ENDS, f.NEW_TEXT, f.NEW_MARKS, f.NEW_STARTS, f.NEW_ENDS):
-        used = _take(work, field, block, used, one)
-    for field in (f.REPLACED, f.HEARD, f.KINDS, f.WORD_ENDS, f.FOLLOWING, f.BREAKS):
-        used = _take(work, field, block, used, one)
-    for field in (f.BEST, f.GLOSS_SPANS, f.URL_SPANS, f.CONTEXT_SPANS, f.BREAK_SPANS):
-        used = _take(work, field, block, used, 2 * one)
-    for field in (f.CANDIDATES, f.ACCEPTED, f.OPEN):
-        used = _take(work, field, block, used, 12 * one)
-    used = _take(work, f.PLAIN, block, used, 3 * one)
-    used = _take(work, f.UNITS, block, used, 5 * one)
-    used = _take(work, f.WORD_ROWS, block, used, 5 * one)
-    used = _take(work, f.ANCHORS, block, used, 6 * one)
-    used = _take(work, f.GRAM_ROWS, block, used, get8(book, f.LONGEST_GRAM) * one)
-    put8(work, f.ROOM, room)
-    return used
-
-
-@kernel
-def _lay_out_fixed(book: int, work: int, block: int) -> int:
-    """The same for fields whose size the tables fix."""
-    classes = get8(book, f.CLASS_COUNT)
-    concepts = get8(book, f.CONCEPT_COUNT)
-    rows = get8(book, f.WEIGHT_ROWS)
-    heads = get8(book, f.HEADS)
-    used = 0
-    used = _take(work, f.STACK, block, used, 8 * get8(book, f.STACK_ROWS) + 4 * get8(book, f.GROUPS) + 16)
-    used = _take(work, f.FACTS, block, used, 16)
-    used = _take(work, f.SYLLABLE_SCRATCH, block, used, 96)
-    used = _take(work, f.LAST_END, block, used, classes + 2 * get8(book, f.PROGRAMS))
-    used = _take(work, f.GROUP, block, used, 2 * get8(book, f.MOST_AT_ONE_PLACE) + 2)
-    used = _take(work, f.SAID, block, used, max(classes, concepts))
-    used = _take(work, f.ORDER, block, used, max(concepts, get8(book, f.CODES)))
-    used = _take(work, f.FIRST_FOUND, block, used, concepts)
-    used = _take(work, f.TOTALS, block, used, 2 * max(heads, get8(book, f.CODES)))
-    used = _take(work, f.STAMPS, block, used, rows)
-    used = _take(work, f.ROW_LIST, block, used, rows + classes)
-    return _take(work, f.LATEST, block, used, rows)
-
-
-@kernel
-def _passes(book: int, text: int, marks: int, length: int) -> bool:
-    """Whether the text holds a trigger."""
-    pairs = get8(book, f.GATE_PAIRS)
-    for at in range(length):
-        mark = get4(marks, at)
-        if mark & GATE_START:
-            if mark & TRIGGER:
-                return True
-            if at + 1 < length:
-                bit = (get4(text, at) * 31 + get4(text, at + 1)) & (_PAIR_BITS - 1)
-                if get1(pairs, bit >> 3) >> (bit & 7) & 1 and starts_at(book, f.GATE, text, at, length):
-                    return True
-    return False
-
-
-@kernel
-def _place(book: int, text: int, length: int) -> int:
-    """1 + number of the first place of which the text holds a word, 0 for none."""
-    slots = get8(book, f.LOCAL_WORDS)
-    mask = get8(book, f.LOCAL_WORDS + 1)
-    values = get8(book, f.LOCAL_WORDS + 2)
-    best = -1
-    for start in range(length):
-        state = 0
-        at = start
-        while at < length:
-            state = step(slots, mask, state, get4(text, at))
-            if state < 0:
-                break
-            at += 1
-            place = get4(values, state)
-            if place >= 0 and (best < 0 or place < best):
-                best = place
-    return best + 1
-
-
-@kernel
-def _lower(book: int, char: int) -> int:
-    """Lower case of a character, -1 if it is several."""
-    source = get8(book, f.LOWER_FROM)
-    low = 0
-    high = get8(book, f.LOWER_COUNT)
-    while low < high:
-        middle = (low + high) // 2
-        if get4(source, middle) < char:
-            low = middle + 1
-        else:
-            high = middle
-    if low < get8(book, f.LOWER_COUNT) and get4(source, low) == char:
-        return get4(get8(book, f.LOWER_TO), low)
-    return char
-
-
-@kernel
-def _glyph_kind(book: int, raw: int, start: int, end: int, term: int, traditional: bool) -> int:
-    """As ``normalise._glyph_kind``: a kind, or -1."""
-    if end - start > term_size(book, term):
-        return ZERO_WIDTH
-    old = 0
-    same = True
-    marks = get8(book, f.MARKS)
-    for i in range(end - start):
-        char = get4(raw, start + i)
-        meant = term_char(book, term, i)
-        if char == meant:
-            continue
-        mark = get4(marks, char)
-        if mark & HAN and mark & TRADITIONAL:
-            old += 1
-        if _lower(book, char) != meant:
-            same = False
-    if old:
-        return -1 if traditional else TRADITIONAL_GLYPH
-    return -1 if same else VARIANT
-
-
-@kernel
-def _find_evasions(
-    book: int, work: int, raw: int, text: int, marks: int, length: int, starts: int, ends: int, replaced: bool, traditional: bool
-) -> int:
-    """Undone disguises as (kind, raw start, raw end, term) into ``CANDIDATES``; returns how many."""
-    plain = get8(work, f.PLAIN)
-    total = find_plain(book, text, marks, length, plain)
-    rows = get8(work, f.CANDIDATES)
-    count = 0
-    for number in range(total):
-        term = get4(plain, 3 * number)
-        first = get4(plain, 3 * number + 1)
-        last = get4(plain, 3 * number + 2)
-        start = get4(starts, first)
-        end = get4(ends, last - 1)
-        if is_term(book, raw, start, end, term):
-            continue
-        kind = -1
-        if replaced:
-            for at in range(first, last):
-                if get4(get8(work, f.REPLACED), at):
-                    kind = get4(get8(work, f.REPLACED), at) - 1
-                    break
-        if kind < 0:
-            kind = _glyph_kind(book, raw, start, end, term, traditional)
-        if kind >= 0:
-            put4(rows, 4 * count, kind)
-            put4(rows, 4 * count + 1, start)
-            put4(rows, 4 * count + 2, end)
-            put4(rows, 4 * count + 3, term)
-            count += 1
-    return count
-
-
 @kernel
 def _larger(array: Array, wanted: int) -> Array:
     """The array with room for ``wanted`` rows."""
@@ -266,67 +56,6 @@ def _larger(array: Array, wanted: int) -> Array:
         for column in range(array.shape[1]):
             larger[row, column] = array[row, column]
     return larger
-
-
-@kernel
-def _normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
-    """Canonical text of a raw one; returns its length, or -1 if there is not room enough.
-
-    ``outcome`` (int64) gets: whether it stands in the ``NEW_…`` fields, whether it differs from the raw text, whether it is
-    mostly traditional.
-    """
-    text = get8(work, f.TEXT)
-    marks = get8(work, f.TEXT_MARKS)
-    facts = get8(work, f.FACTS)
-    room = get8(work, f.ROOM)
-    length = canonicalise(
-        book, raw, size, text, marks, get8(work, f.TEXT_STARTS), get8(work, f.TEXT_ENDS), room, facts
-    )
-    if length < 0 or length * get8(book, f.GROWTH) > room:
-        return -1
-    replaced = False
-    every = get8(facts, ALL_MARKS)
-    if may_hold(book, text, marks, length, every, get8(work, f.HEARD)):
-        accepted = find_disguises(book, work, text, marks, length, every)
-        if accepted:
-            replaced = True
-            length = replace(book, work, length, accepted)
-            text = get8(work, f.NEW_TEXT)
-            marks = get8(work, f.NEW_MARKS)
-    if every & IS_EMOJI:
-        blank = get4(get8(book, f.MARKS), BLANK)
-        for at in range(length):
-            if get4(marks, at) & IS_EMOJI:
-                put4(text, at, BLANK)
-                put4(marks, at, blank)
-    changed = False
-    if replaced or get8(facts, CHANGED):
-        changed = length != size
-        if not changed:
-            for at in range(length):
-                if get4(text, at) != get4(raw, at):
-                    changed = True
-                    break
-    han = get8(facts, HAN_COUNT)
-    traditional = changed and han > 0
-    if traditional:
-        share = get8(facts, TRADITIONAL_COUNT) / han
-        traditional = share >= get_double(get8(book, f.MOSTLY_TRADITIONAL), 0)
-    put8(outcome, 0, replaced)
-    put8(outcome, 1, changed)
-    put8(outcome, 2, traditional)
-    return length
-
-
-@kernel
-def _too_short(marks: int, length: int) -> bool:
-    han = 0
-    for at in range(min(length, _SHORT_LOOK)):
-        if get4(marks, at) & HAN:
-            han += 1
-            if han == 2:
-                return False
-    return True
 
 
 @kernel
@@ -361,10 +90,10 @@ def judge(
     for number in range(total):
         room = max(room, offsets[number + 1] - offsets[number] + _SPARE)
     room *= get8(book, f.GROWTH)
-    block = np.empty(_lay_out(book, work, 0, room), dtype=np.int32)
-    _lay_out(book, work, block.ctypes.data, room)
-    fixed = np.empty(_lay_out_fixed(book, work, 0), dtype=np.int32)
-    _lay_out_fixed(book, work, fixed.ctypes.data)
+    block = np.empty(lay_out(book, work, 0, room), dtype=np.int32)
+    lay_out(book, work, block.ctypes.data, room)
+    fixed = np.empty(lay_out_fixed(book, work, 0), dtype=np.int32)
+    lay_out_fixed(book, work, fixed.ctypes.data)
     ready = False  # whether STAMPS and LATEST are filled
     outcome = np.zeros(3, dtype=np.int64)
     result = outcome.ctypes.data
@@ -383,22 +112,22 @@ def judge(
     for number in range(total):
         raw = raws_at + 4 * offsets[number]
         size = offsets[number + 1] - offsets[number]
-        length = _normalise(book, work, raw, size, result)
+        length = normalise(book, work, raw, size, result)
         while length < 0:
             room *= 2
-            block = np.empty(_lay_out(book, work, 0, room), dtype=np.int32)
-            _lay_out(book, work, block.ctypes.data, room)
-            length = _normalise(book, work, raw, size, result)
+            block = np.empty(lay_out(book, work, 0, room), dtype=np.int32)
+            lay_out(book, work, block.ctypes.data, room)
+            length = normalise(book, work, raw, size, result)
         replaced = outcome[0] != 0
         changed = outcome[1] != 0
         traditional = outcome[2] != 0
         text = get8(work, f.NEW_TEXT if replaced else f.TEXT)
         marks = get8(work, f.NEW_MARKS if replaced else f.TEXT_MARKS)
-        flag = TOO_SHORT if _too_short(marks, length) else 0
+        flag = TOO_SHORT if too_short(marks, length) else 0
         if traditional:
             flag |= IS_TRADITIONAL
-            jurisdiction[number] = _place(book, text, length)
-        if not _passes(book, text, marks, length):
+            jurisdiction[number] = place_of(book, text, length)
+        if not passes(book, text, marks, length):
             flags[number] = flag | GATED
             continue
 
@@ -432,9 +161,7 @@ def judge(
         word_ends = get8(work, f.WORD_ENDS)
         cut_words(book, text, length, word_ends, get8(work, f.BEST), get8(work, f.FOLLOWING))
         words = find_words(book, text, length, word_ends, get8(work, f.WORD_ROWS))
-        frames = find_frames(
-            book, work, hits_at, hits, get8(work, f.ROW_LIST) + 4 * get8(book, f.WEIGHT_ROWS)
-        )
+        frames = find_frames(book, work, hits_at, hits, get8(work, f.ROW_LIST) + 4 * get8(book, f.WEIGHT_ROWS))
 
         # Scores.
         scores = _larger(scores, scored_count + 1)
@@ -450,9 +177,7 @@ def judge(
         while start >= 0:
             end, following = next_window(book, kinds, length, start)
             stamp += 1
-            row_count = window_rows(
-                book, work, start, end, words, hits_at, hits, found_at, found, frames, stamp
-            )
+            row_count = window_rows(book, work, start, end, words, hits_at, hits, found_at, found, frames, stamp)
             score = add_window(book, get8(work, f.ROW_LIST), row_count, get8(work, f.TOTALS), values, windows)
             if windows == 0 or score > highest:
                 highest = score
@@ -487,9 +212,7 @@ def judge(
         ends = get8(work, f.NEW_ENDS if replaced else f.TEXT_ENDS)
         obfuscated = False
         if changed:
-            undone = _find_evasions(
-                book, work, raw, text, marks, length, starts, ends, replaced, traditional
-            )
+            undone = find_evasions(book, work, raw, text, marks, length, starts, ends, replaced, traditional)
             evasions = _larger(evasions, evasion_count + undone)
             rows_at = get8(work, f.CANDIDATES)
             for i in range(undone):
@@ -516,12 +239,32 @@ def judge(
 
         # Evidence.
         count = find_places(
-            book, work, deciding_start, deciding_end, words, hits_at, hits, found_at, found, places.ctypes.data, len(places) // 4
+            book,
+            work,
+            deciding_start,
+            deciding_end,
+            words,
+            hits_at,
+            hits,
+            found_at,
+            found,
+            places.ctypes.data,
+            len(places) // 4,
         )
         while count > len(places) // 4:
             places = np.empty(4 * count, dtype=np.int32)
             count = find_places(
-                book, work, deciding_start, deciding_end, words, hits_at, hits, found_at, found, places.ctypes.data, len(places) // 4
+                book,
+                work,
+                deciding_start,
+                deciding_end,
+                words,
+                hits_at,
+                hits,
+                found_at,
+                found,
+                places.ctypes.data,
+                len(places) // 4,
             )
         cells = (deciding_end - deciding_start) * (code_count + 1)
         if len(share) < cells:

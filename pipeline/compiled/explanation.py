@@ -183,7 +183,15 @@ def share_out(
 
 @kernel
 def find_phrases(
-    start: int, end: int, words: int, word_rows: int, hits: int, hit_count: int, found: int, found_count: int, spans: int
+    start: int,
+    end: int,
+    words: int,
+    word_rows: int,
+    hits: int,
+    hit_count: int,
+    found: int,
+    found_count: int,
+    spans: int,
 ) -> int:
     """Spans that read as phrases: concepts and lexicon terms, or else words; returns how many.
 
@@ -223,7 +231,15 @@ def _summed(share: int, width: int, column: int, start: int, end: int) -> float:
 
 @kernel
 def choose(
-    start: int, spans: int, count: int, weights: int, codes: int, code_count: int, share: int, kept: int, kept_weights: int
+    start: int,
+    spans: int,
+    count: int,
+    weights: int,
+    codes: int,
+    code_count: int,
+    share: int,
+    kept: int,
+    kept_weights: int,
 ) -> int:
     """The best spans in text order into ``kept`` and their weights into ``kept_weights``; returns how many.
 

@@ -12,12 +12,12 @@ from ..model.artefact import Artefact
 from ..text.concepts import concepts
 from ..text.lexicon import lexicon
 from . import fields as f
-from .disguises import CLAUSE_END
 from .folding import BLANK, LINE
 from .jit import Array, kernel
 from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
 from .memory import Book, get4, get8, put4
+from .patterns import CLAUSE_END
 from .trie import Builder, step
 
 # A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and

@@ -118,7 +118,9 @@ CHANGED, HAN_COUNT, TRADITIONAL_COUNT, ALL_MARKS = range(4)
 
 
 @kernel
-def canonicalise(book: int, raw: int, size: int, text: int, marks: int, starts: int, ends: int, room: int, facts: int) -> int:
+def canonicalise(
+    book: int, raw: int, size: int, text: int, marks: int, starts: int, ends: int, room: int, facts: int
+) -> int:
     """Canonical characters of a raw text (int32), their marks and their raw spans; returns how many.
 
     ``facts`` (int64) gets whether anything changed, the Han characters, the traditional ones, and all marks together.

@@ -13,9 +13,13 @@ Array = npt.NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+_INNER: dict[str, Any] = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_unliteral: Callable[[Any], Any] = types.unliteral
+
+
 def kernel(function: Function) -> Function:
     """A function compiled into whatever calls it; it has no way in from Python, which saves compilation."""
-    dispatcher = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    dispatcher: Any = numba.njit(**_INNER)(function)
     resolve = dispatcher.get_call_template
 
     def get_call_template(args: Any, kws: Any) -> Any:
@@ -27,7 +31,7 @@ def kernel(function: Function) -> Function:
 
 
 def _wide(kind: Any) -> Any:
-    plain = types.unliteral(kind)
+    plain: Any = _unliteral(kind)
     return types.int64 if isinstance(plain, types.Integer) else plain
 
 

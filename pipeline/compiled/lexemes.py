@@ -7,11 +7,11 @@ import numpy as np
 from ..text.concepts import concepts
 from ..text.lexicon import lexicon
 from . import fields as f
-from .disguises import FIRST_CLASS_PATTERN
 from .folding import LEXICON_START
 from .jit import Array, kernel
 from .matcher import match_at, required_ahead
 from .memory import Book, get1, get4, get8, put4
+from .patterns import FIRST_CLASS_PATTERN
 from .regex import WORD_BITS
 from .trie import Builder, step
 
@@ -85,9 +85,7 @@ def _starting(book: int, work: int, text: int, marks: int, start: int, length: i
 
 
 @kernel
-def _matching(
-    book: int, work: int, text: int, length: int, position: int, free: int, looked: int, size: int
-) -> int:
+def _matching(book: int, work: int, text: int, length: int, position: int, free: int, looked: int, size: int) -> int:
     """Patterns that match at a place, put behind the ``size`` entries of ``GROUP``; returns how many there are then.
 
     ``free`` (int32): where the next match of each pattern may begin; ``looked``: see ``required_ahead``.

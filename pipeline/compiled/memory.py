@@ -7,6 +7,7 @@ the address of a table. A :class:`Book` owns the tables and outlives every call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,16 +58,21 @@ def _store(bits: int, kind: str) -> Any:
     return intrinsic(store)
 
 
+Get = Callable[[int, int], int]
+GetDouble = Callable[[int, int], float]
+Put = Callable[[int, int, int], None]
+PutDouble = Callable[[int, int, float], None]
+
 # Entry ``index`` of a table of bytes, 16-bit numbers, 32-bit numbers, 64-bit numbers, floats and doubles.
-get1 = _load(8, "unsigned")
-get2 = _load(16, "unsigned")
-get4 = _load(32, "signed")
-get8 = _load(64, "signed")
-get_float = _load(32, "float")
-get_double = _load(64, "float")
-put4 = _store(32, "signed")
-put8 = _store(64, "signed")
-put_double = _store(64, "float")
+get1: Get = _load(8, "unsigned")
+get2: Get = _load(16, "unsigned")
+get4: Get = _load(32, "signed")
+get8: Get = _load(64, "signed")
+get_float: GetDouble = _load(32, "float")
+get_double: GetDouble = _load(64, "float")
+put4: Put = _store(32, "signed")
+put8: Put = _store(64, "signed")
+put_double: PutDouble = _store(64, "float")
 
 _TYPES = {np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64, np.float32, np.float64)}
 

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,7 @@ def compile_patterns(patterns: Sequence[tuple[str, str]]) -> Regex:
 def _partition(sets: list[Ranges]) -> tuple[Array, Array]:
     """Classes of code points that no set tells apart, and which class is in which set."""
     edges = sorted({0, _TOP, *(edge for ranges in sets for pair in ranges for edge in pair)})
-    spans = list(zip(edges, edges[1:], strict=False))
+    spans = list(pairwise(edges))
     starts = [[start for start, _ in ranges] for ranges in sets]
     signatures: dict[tuple[int, ...], int] = {}
     classes = np.zeros(_TOP, dtype=np.uint16)
@@ -269,7 +270,7 @@ def _complement(ranges: Ranges) -> Ranges:
 
 @cache
 def _category(escape: str) -> Ranges:
-    """What ``\\d``, ``\\s`` or ``\\w`` means to Python, for every code point."""
+    """What an escape for a category of characters means to Python, for every code point."""
     everything = "".join(map(chr, range(_TOP)))
     return tuple(m.span() for m in re.finditer(escape + "+", everything))
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
 import numpy as np
 
 from ..errors import DataError, UsageError
@@ -141,10 +142,8 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             value = 0.0
             for place in range(at, end):
                 char = get4(text, place)
-                if place == at and char < _DIRECT:
-                    state = get4(first_states, char)
-                else:
-                    state = step(slots, mask, state, char)
+                direct = place == at and char < _DIRECT
+                state = get4(first_states, char) if direct else step(slots, mask, state, char)
                 if state < 0:
                     break
                 cost = get_double(costs, state)

@@ -114,7 +114,7 @@ def insert(chars: Array, starts: Array, ends: Array, numbers: Array, slots: Arra
     for key in range(len(starts)):
         state = 0
         for at in range(starts[key], ends[key]):
-            char = np.int64(chars[at])
+            char = int(chars[at])
             following = step(address, mask, state, char)
             if following < 0:
                 following = states
