@@ -7,13 +7,13 @@ import numpy as np
 from ..text.concepts import concepts
 from ..text.lexicon import lexicon
 from . import fields as f
-from .folding import LEXICON_START
+from .folding import LEXICON_START, LEXICON_TERM
 from .jit import Array, kernel
 from .matcher import match_at, required_ahead
 from .memory import Book, get1, get4, get8, put4
 from .patterns import FIRST_CLASS_PATTERN
 from .regex import WORD_BITS
-from .trie import Builder, step
+from .trie import Builder, has_pair, pair_bits, step
 
 # A hit and a concept found take a row of four: class or concept, start, end, and for hits the number of the sentence.
 WHAT, BEGIN, FINISH, SENTENCE = range(4)
@@ -39,6 +39,8 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
                 steps.append(member)
         way_starts.append(len(ways))
     marks[[ord(term[0]) for term in words.terms]] |= LEXICON_START
+    marks[[ord(term) for term in words.terms if len(term) == 1]] |= LEXICON_TERM
+    book.table(f.LEXICON_PAIRS, pair_bits(words.terms))
     builder.strings(words.terms).enter(book, f.LEXICON)
     classes = [c for row in words.term_classes for c in row]
     book.table(f.TERM_CLASSES, np.array(classes, dtype=np.int32))
@@ -59,7 +61,10 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
 @kernel
 def _starting(book: int, work: int, text: int, marks: int, start: int, length: int) -> int:
     """Terms that begin at a place as (end, class) into ``GROUP``, shortest first; returns how many."""
-    if not get4(marks, start) & LEXICON_START:
+    mark = get4(marks, start)
+    if not mark & LEXICON_START:
+        return 0
+    if not mark & LEXICON_TERM and not (start + 1 < length and has_pair(get8(book, f.LEXICON_PAIRS), text, start)):
         return 0
     group = get8(work, f.GROUP)
     slots = get8(book, f.LEXICON)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError
 from .jit import Array, kernel
-from .memory import Book, get4, get8
+from .memory import Book, get1, get4, get8
 
 _CHAR_BITS = 21
+_PAIR_BITS = 1 << 16
 _STATE_MASK = (1 << 21) - 1
 _FACTOR = 0x9E3779B97F4A7C1  # odd; spreads the keys
 
@@ -139,6 +140,23 @@ def rehash(old: Array, new: Array) -> int:
 def code_points(text: str) -> Array:
     """The characters of a text as int32, in memory of their own."""
     return np.frombuffer(bytearray(text.encode("utf-32-le", "surrogatepass")), dtype=np.int32)
+
+
+def pair_bits(keys: Iterable[str]) -> Array:
+    """Bits that tell whether a key of two characters or more may begin with two; see :func:`has_pair`."""
+    bits = np.zeros(_PAIR_BITS // 8, dtype=np.uint8)
+    for key in keys:
+        if len(key) > 1:
+            bit = (ord(key[0]) * 31 + ord(key[1])) & (_PAIR_BITS - 1)
+            bits[bit >> 3] |= 1 << (bit & 7)
+    return bits
+
+
+@kernel
+def has_pair(bits: int, text: int, at: int) -> bool:
+    """Whether a key may begin with the characters at ``at`` and ``at + 1``."""
+    bit = (get4(text, at) * 31 + get4(text, at + 1)) & (_PAIR_BITS - 1)
+    return get1(bits, bit >> 3) >> (bit & 7) & 1 != 0
 
 
 class Builder:
