@@ -18,7 +18,7 @@ from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
 from .memory import Book, get4, get8, put4
 from .patterns import CLAUSE_END
-from .trie import Builder, step
+from .trie import Builder, number_of, step
 
 # A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and
 # where that one starts.
@@ -34,13 +34,14 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
     names = concepts().names
     blocks: dict[str, list[str]] = {letter: [] for letter in "cwb"}
     for key in rows:
-        if key[:1] in blocks and (key[0] != "c" or len(key) - 1 <= settings.longest_gram):
+        if len(key) > 1 and key[0] in blocks and (key[0] != "c" or len(key) - 1 <= settings.longest_gram):
             if (key[0] == "w" and " " in key) or (key[0] == "b" and key.count(" ") != 1):
                 continue  # no text has such a word or pair
             blocks[key[0]].append(key)
     # No word holds a blank, so that words and pairs of words can share a trie.
     for keys, field in ((blocks["c"], f.GRAMS), (blocks["w"] + blocks["b"], f.WORDS)):
-        builder.strings([key[1:] for key in keys], [rows[key] for key in keys]).enter(book, field)
+        trie = builder.strings([key[1:] for key in keys], [rows[key] for key in keys])
+        trie.enter_direct(book, field, len(rows))
 
     def table(keys: list[str]) -> Array:
         return np.array([rows.get(key, -1) for key in keys], dtype=np.int32)
@@ -67,21 +68,27 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int) -> No
     longest = get8(book, f.LONGEST_GRAM)
     slots = get8(book, f.GRAMS)
     mask = get8(book, f.GRAMS + 1)
-    values = get8(book, f.GRAMS + 2)
+    numbers = get8(book, f.GRAMS + 2)
+    # The first steps from every place do not wait for each other; their states are kept in ``starts`` until they are gone on with.
+    for start in range(length):
+        char = get4(text, start)
+        put4(starts, start, step(slots, mask, 0, BLANK if char == LINE else char))
     count = 0
     for start in range(length):
+        state = get4(starts, start)
         put4(starts, start, count)
-        state = 0
-        for at in range(start, min(length, start + longest)):
-            char = get4(text, at)
-            state = step(slots, mask, state, BLANK if char == LINE else char)
-            if state < 0:
-                break
-            row = get4(values, state)
+        at = start + 1
+        while state >= 0:
+            row = number_of(state, numbers)
             if row >= 0:
                 put4(grams, 2 * count, row)
-                put4(grams, 2 * count + 1, at + 1)
+                put4(grams, 2 * count + 1, at)
                 count += 1
+            if at == length or at == start + longest:
+                break
+            char = get4(text, at)
+            state = step(slots, mask, state, BLANK if char == LINE else char)
+            at += 1
     put4(starts, length, count)
 
 
@@ -100,7 +107,7 @@ def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
     """Words with their rows; returns how many."""
     slots = get8(book, f.WORDS)
     mask = get8(book, f.WORDS + 1)
-    values = get8(book, f.WORDS + 2)
+    numbers = get8(book, f.WORDS + 2)
     count = 0
     start = 0
     behind = -1  # state behind the word before and a blank
@@ -117,10 +124,10 @@ def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
                 before = previous
                 state = _walk(slots, mask, behind, text, start, end)
                 if state >= 0:
-                    pair = get4(values, state)
+                    pair = number_of(state, numbers)
             behind = _walk(slots, mask, 0, text, start, end)
             if behind >= 0:
-                row = get4(values, behind)
+                row = number_of(behind, numbers)
                 behind = step(slots, mask, behind, BLANK)
             previous = start
         put4(words, count * WORD + WORD_START, start)

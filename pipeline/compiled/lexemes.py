@@ -13,7 +13,7 @@ from .matcher import match_at, required_ahead
 from .memory import Book, get1, get4, get8, put4
 from .patterns import FIRST_CLASS_PATTERN
 from .regex import WORD_BITS
-from .trie import Builder, has_pair, pair_bits, step
+from .trie import Builder, has_pair, number_of, pair_bits, step
 
 # A hit and a concept found take a row of four: class or concept, start, end, and for hits the number of the sentence.
 WHAT, BEGIN, FINISH, SENTENCE = range(4)
@@ -41,7 +41,7 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
     marks[[ord(term[0]) for term in words.terms]] |= LEXICON_START
     marks[[ord(term) for term in words.terms if len(term) == 1]] |= LEXICON_TERM
     book.table(f.LEXICON_PAIRS, pair_bits(words.terms))
-    builder.strings(words.terms).enter(book, f.LEXICON)
+    builder.strings(words.terms).enter_direct(book, f.LEXICON, len(words.terms))
     classes = [c for row in words.term_classes for c in row]
     book.table(f.TERM_CLASSES, np.array(classes, dtype=np.int32))
     book.table(f.TERM_CLASS_STARTS, np.cumsum([0, *map(len, words.term_classes)], dtype=np.int32))
@@ -69,7 +69,7 @@ def _starting(book: int, work: int, text: int, marks: int, start: int, length: i
     group = get8(work, f.GROUP)
     slots = get8(book, f.LEXICON)
     mask = get8(book, f.LEXICON + 1)
-    values = get8(book, f.LEXICON + 2)
+    numbers = get8(book, f.LEXICON + 2)
     class_starts = get8(book, f.TERM_CLASS_STARTS)
     classes = get8(book, f.TERM_CLASSES)
     size = 0
@@ -80,7 +80,7 @@ def _starting(book: int, work: int, text: int, marks: int, start: int, length: i
         if state < 0:
             break
         at += 1
-        term = get4(values, state)
+        term = number_of(state, numbers)
         if term >= 0:
             for choice in range(get4(class_starts, term), get4(class_starts, term + 1)):
                 put4(group, 2 * size, at)

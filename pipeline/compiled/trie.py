@@ -23,12 +23,33 @@ class Trie:
 
     slots: Array
     values: Array
+    place: Callable[[Array, Array], int]  # enters slots into an empty table
 
     def enter(self, book: Book, field: int) -> None:
         """Put the trie into the three fields from ``field``."""
         book.table(field, self.slots)
         book.number(field + 1, len(self.slots) - 1)
         book.table(field + 2, self.values)
+
+    def enter_direct(self, book: Book, field: int, numbers: int) -> None:
+        """The same, with states renamed to 1 + their value, so that none need be looked up; see :func:`number_of`.
+
+        ``numbers``: how many values there can be, each of at most one key.
+        """
+        names = np.where(self.values >= 0, self.values + 1, 0)
+        unnamed = np.flatnonzero(self.values < 0)
+        names[unnamed[1:]] = numbers + np.arange(1, len(unnamed))  # the first is the root, and stays 0
+        if numbers + len(unnamed) > _STATE_MASK:
+            raise DataError("a table is larger than the compiled scorer can hold; use the plain scorer.")
+        edges = self.slots[self.slots != 0]
+        char = edges >> _CHAR_BITS & _STATE_MASK
+        names = names.astype(np.int64)
+        renamed = names[edges >> 42] << 42 | char << _CHAR_BITS | names[edges & _STATE_MASK]
+        slots = np.zeros_like(self.slots)
+        self.place(renamed, slots)
+        book.table(field, slots)
+        book.number(field + 1, len(slots) - 1)
+        book.number(field + 2, numbers)
 
 
 @kernel
@@ -43,6 +64,12 @@ def step(slots: int, mask: int, state: int, char: int) -> int:
         if slot >> 21 == key:
             return slot & _STATE_MASK
         at = (at + 1) & mask
+
+
+@kernel
+def number_of(state: int, numbers: int) -> int:
+    """Value of a state of a trie entered by ``enter_direct``, or -1."""
+    return state - 1 if state <= numbers else -1
 
 
 @kernel
@@ -188,7 +215,7 @@ class Builder:
             smaller = np.zeros(_size(states), dtype=np.int64)
             self._rehash(slots, smaller)
             slots = smaller
-        return Trie(slots, values[:states].copy())
+        return Trie(slots, values[:states].copy(), self._rehash)
 
 
 def _size(states: int) -> int:
