@@ -1,6 +1,8 @@
 # Two commands: `make demo` and `make test`. Everything lives in .venv; versions are pinned in constraints.txt.
 PYTHON ?= python3
 VENV := .venv
+# Labelled text to measure on, where there is any.
+BENCH ?= ../shared/bench
 BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -18,7 +20,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/loanlint data validate
+	$(BIN)/loanlint data card --check
 	$(BIN)/loanlint model verify
+	$(BIN)/loanlint gate $(if $(wildcard $(BENCH)),--bench $(BENCH))
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -39,7 +43,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet -e '.[train,dev]'
+	$(BIN)/pip install --quiet -e '.[train,report,peers,dev]'
 	touch $@ $(VENV)/.core
 
 clean:

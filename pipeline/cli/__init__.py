@@ -18,6 +18,7 @@ _COMMANDS = {
     "scan": "scan",
     "train": "train",
     "evaluate": "evaluate",
+    "gate": "gate",
     "model": "model",
     "taxonomy": "taxonomy",
     "data": "data",

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..taxonomy import taxonomy
 from ..verdict import Verdict
+from ..visible import visible as visible
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 _STYLES = ("green", "yellow", "bold red", "bold white on red")
-_INVISIBLE = {*range(0x00, 0x09), *range(0x0B, 0x20), 0x7F, *range(0x80, 0xA0), *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,6 @@ def emit(pairs: Pairs, output: str | None, explain: bool) -> int:
         output = "human" if sys.stdout.isatty() else "text"
     writers = {"human": _human, "text": _text, "json": _json, "jsonl": _jsonl, "github": _github, "sarif": _sarif}
     return writers[output](pairs, explain)
-
-
-def visible(text: str) -> str:
-    """``text`` with control, bidi and zero-width characters written out, so that a terminal is not deceived."""
-    return "".join(f"<U+{ord(c):04X}>" if ord(c) in _INVISIBLE else c for c in text)
 
 
 def code_name(code: str) -> str:

@@ -36,7 +36,7 @@ def command(folder: Path | None, extra: tuple[Path, ...], out: Path, jobs: int) 
     require("train", "sklearn")
     from ..errors import UsageError
     from ..model.card import write_card
-    from ..training.corpus import corpus_files, digest, load_corpus, read_rows, validate
+    from ..training.corpus import corpus_files, digest, load_corpus, merge_families, read_rows, validate
     from ..training.train import TrainSettings, train
     from .output import write
 
@@ -44,6 +44,8 @@ def command(folder: Path | None, extra: tuple[Path, ...], out: Path, jobs: int) 
         raise UsageError(f"--out {out}: is a file; name a directory")
     files = [*corpus_files(folder), *extra]
     rows = [*load_corpus(folder), *(row for file in extra for row in read_rows(file))]
+    if extra:
+        rows = merge_families(rows)
     problems = validate(rows)
     for problem in problems[:10]:
         click.echo(f"{problem.code} {problem.row}: {problem.message}", err=True)

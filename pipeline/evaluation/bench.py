@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
-    """A labelled text. ``group`` holds near-duplicates together for resampling."""
+    """A labelled text. ``group`` holds near-duplicates together for resampling; ``kind`` tells kinds of text apart."""
 
     id: str
     text: str
@@ -29,6 +30,7 @@ class BenchRow:
     codes: tuple[str, ...]
     channel: str
     group: str
+    kind: str = "plain"
 
 
 def read_bench(path: Path) -> list[BenchRow]:
@@ -36,7 +38,7 @@ def read_bench(path: Path) -> list[BenchRow]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             return [_row(line, f"{path}:{n}", n) for n, line in enumerate(lines, 1) if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}). Give a JSONL file.", code="E_DATA_FILE") from error
 
 
@@ -55,6 +57,7 @@ def _row(line: str, where: str, number: int) -> BenchRow:
             codes=tuple(record.get("codes", ())),
             channel=str(record.get("channel", "unknown")),
             group=str(record.get("group", record.get("family", id_))),
+            kind=str(record.get("kind", "plain")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -100,9 +103,3 @@ def score_rows(rows: Sequence[BenchRow], classifier: Classifier, settings: Check
 def thresholds(classifier: Classifier) -> dict[str, tuple[float, float, float]]:
     """Thresholds of each operating point."""
     return {name: point.thresholds for name, point in classifier.artefact.operating_points.items()}
-
-
-def flagged_share(p2: Iterable[float], threshold: float) -> float:
-    """Share of probabilities at or above a threshold."""
-    values = list(p2)
-    return sum(p >= threshold for p in values) / max(1, len(values))

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..taxonomy import SEVERITY_LABELS
+from .attacks import AttackResult
+from .peers import PeerResult
 
 
 def number(value: Any, digits: int = 3) -> str:
     """A figure for a table; a dash where there is none."""
     return "–" if value is None or (isinstance(value, float) and math.isnan(value)) else f"{value:.{digits}f}"
+
+
+def around(interval: tuple[float, float] | None, digits: int = 3) -> str:
+    """An interval for a table."""
+    if interval is None or any(math.isnan(v) for v in interval):
+        return "–"
+    return f"{interval[0]:.{digits}f}–{interval[1]:.{digits}f}"
+
+
+def reached(result: AttackResult) -> str:
+    """Whether an attack's goal is reached: ``yes``, ``no``, or a dash where there is none."""
+    if result.goal is None or math.isnan(result.kept):
+        return "–"
+    return "yes" if result.kept >= result.goal else "no"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -25,20 +41,26 @@ def render(name: str, summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{n} {label}" for label, n in summary["by_severity"].items())
     parts = [f"## {name}: {summary['rows']} rows ({counts})"]
     if "average_precision" in summary:
-        low, high = summary["average_precision_interval"]
-        r_low, r_high = summary["recall_interval"]
         parts.append(
             table(
                 ["severity ≥ 2 against 0", "value", "95 % interval"],
                 [
-                    ["average precision (AP)", number(summary["average_precision"]), f"{low:.3f}–{high:.3f}"],
-                    ["best F1", number(summary["best_f1"]), ""],
+                    [
+                        "average precision (AP)",
+                        number(summary["average_precision"]),
+                        around(summary.get("average_precision_interval")),
+                    ],
+                    ["best F1", number(summary["best_f1"]), around(summary.get("best_f1_interval"))],
                     [
                         "recall at 1 % false positives",
                         number(summary["recall_at_1pct_fpr"]),
-                        f"{r_low:.3f}–{r_high:.3f}",
+                        around(summary.get("recall_interval")),
                     ],
-                    ["expected calibration error", number(summary["calibration_error"]), ""],
+                    [
+                        "expected calibration error",
+                        number(summary["calibration_error"]),
+                        around(summary.get("calibration_error_interval")),
+                    ],
                     ["borderline against none, AP", number(summary.get("borderline_average_precision")), ""],
                     ["code F1, macro (codes with ≥ 20 rows)", number(summary["code_macro_f1"]), ""],
                 ],
@@ -116,3 +138,45 @@ def render(name: str, summary: Mapping[str, Any]) -> str:
             )
         )
     return "\n\n".join(parts)
+
+
+def render_peers(results: Sequence[PeerResult]) -> str:
+    """Table of methods, the model first."""
+    if not results:
+        return "peers: the file needs rows of severity 0 and of 2 or more"
+    return table(
+        ["method", "trained on", "AP", "95 % interval", "best F1", "recall at 1 % FPR", ""],
+        [
+            [
+                r.name,
+                r.trained_on,
+                number(r.average_precision),
+                around(r.interval),
+                number(r.best_f1),
+                number(r.recall_at_1pct_fpr),
+                r.note,
+            ]
+            for r in results
+        ],
+    )
+
+
+def render_attacks(results: Sequence[AttackResult]) -> str:
+    """Table of attacks at the balanced operating point, the clean text first."""
+    if not results:
+        return "attacks: the file has no rows of severity 2 or more"
+    return table(
+        ["attack", "texts changed", "recall", "share kept", "goal", "reached", "FPR"],
+        [
+            [
+                r.name,
+                number(r.changed),
+                number(r.recall),
+                number(r.kept),
+                number(r.goal, 2),
+                reached(r),
+                number(r.false_positive_rate, 4),
+            ]
+            for r in results
+        ],
+    )

@@ -5,7 +5,7 @@ Keys are strings, a block letter and the content:
 ====== ==================================================================================================
 block  content
 ====== ==================================================================================================
-``c``  character n-gram (1–4)
+``c``  character n-gram (1–3)
 ``w``  word; ``b`` two words in a row (jieba dictionary, HMM off)
 ``U``  a lexicon class stands in the window; ``N`` two classes right behind each other, in order;
        ``S`` two classes in one sentence
@@ -36,7 +36,7 @@ Occurrence = tuple[str, Spans]
 class FeatureSettings:
     """What is extracted. ``near`` is the largest gap in characters of an ``N`` pair."""
 
-    longest_gram: int = 4
+    longest_gram: int = 3
     near: int = 4
     window: WindowSettings = field(default_factory=WindowSettings)
     frames: tuple[str, ...] = ("WARN", "COURT", "NEWS", "COMPLAIN", "INVEST", "INDUSTRY", "HASHTAG", "APPINTRO", "HOLE")

@@ -21,6 +21,7 @@ from .tokens import spans as word_spans
 
 SEPARATORS = frozenset("/\\|*_~`$+#.-^=·•¥ " + EMOJI)
 CONTEXT_WINDOW = 12
+WIDE_WINDOW, WIDE_ANCHORS = 60, 2  # this many lending words in the wider window do as well as one in the narrow one
 _FIRST_SOUND = 0xF0000
 _OTHER = "\x00"
 _CONTEXT = re.compile(r"[贷]|借[钱款]|\d\s?万|[一二三五十百几]万|利息|征信|额度|下款|放款|到账|信用卡|月息|厘息|抵押")
@@ -55,6 +56,7 @@ class _Tables:
     terms: tuple[str, ...]
     term_set: frozenset[str]
     context_terms: frozenset[str]
+    exact_terms: frozenset[str]
     sounds: dict[str, str]  # folded syllable → one private character
     fold: dict[int, str]  # Han code point → sound
     quick_fold: dict[int, str | None]  # the same, separators dropped
@@ -62,11 +64,14 @@ class _Tables:
     by_spelling: AhoCorasick
     sound_terms: tuple[tuple[str, ...], ...]
     split: dict[str, str]
+    sure_split: tuple[str, ...]
     split_search: re.Pattern[str]
     spellings: dict[str, str]
+    doubtful: frozenset[str]
     spelling_search: AhoCorasick
     spelling_list: tuple[str, ...]
     ordinary: frozenset[str]
+    common: frozenset[str]
     letters: re.Pattern[str]
 
 
@@ -89,8 +94,10 @@ def _tables() -> _Tables:
     for term, syllables, _ in rows:
         for char, syllable in zip(term, syllables.split(), strict=True):
             fold[ord(char)] = sound(syllable)
-    split = {raw: char for raw, char, *_ in read_table("text", "split.tsv")}
-    spellings = {raw: term for raw, term, *_ in read_table("text", "spellings.tsv")}
+    split_rows = read_table("text", "split.tsv")
+    split = {raw: char for raw, char, *_ in split_rows}
+    spelling_rows = read_table("text", "spellings.tsv")
+    spellings = {raw: term for raw, term, *_ in spelling_rows}
     spelling_list = tuple(spellings)
     quick: dict[int, str | None] = {ord(c): None for c in SEPARATORS}
     quick.update(fold)
@@ -100,6 +107,7 @@ def _tables() -> _Tables:
         terms=terms,
         term_set=frozenset(terms),
         context_terms=frozenset(row[0] for row in rows if row[2] == "context"),
+        exact_terms=frozenset(row[0] for row in rows if row[2] == "exact"),
         sounds=sounds,
         fold=fold,
         quick_fold=quick,
@@ -107,11 +115,14 @@ def _tables() -> _Tables:
         by_spelling=_automaton(list(terms)),
         sound_terms=tuple(tuple(sequences[k]) for k in keys),
         split=split,
+        sure_split=tuple(raw for raw, _, *mark in split_rows if mark == ["sure"]),
         split_search=re.compile("|".join(map(re.escape, sorted(split, key=len, reverse=True)))),
         spellings=spellings,
+        doubtful=frozenset(raw for raw, _, *mark in spelling_rows if mark == ["doubtful"]),
         spelling_search=_automaton(list(spelling_list)),
         spelling_list=spelling_list,
         ordinary=frozenset(row[0] for name in ("ordinary.tsv", "names.tsv") for row in read_table("text", name)),
+        common=frozenset(row[0] for row in read_table("text", "common.tsv")),
         letters=re.compile("(?:" + "|".join(letter_parts) + ")"),
     )
 
@@ -135,34 +146,19 @@ def find_disguises(text: str) -> list[Disguise]:
     candidates = [c for c in _by_sound(text, tables) if not any(_overlap(c, g) for g in glosses)]
     candidates += [c for c in _by_list(text, tables) if not any(_overlap(c, d) for d in candidates)]
     plain = find_terms(text)
-    accepted = [c for c in candidates if c.kind in _SURE]
-    rest = [c for c in candidates if c.kind not in _SURE]
+    accepted = [c for c in candidates if _is_sure(text, c, tables)]
+    rest = [c for c in candidates if not _is_sure(text, c, tables)]
     if rest:
-        words: list[tuple[int, int]] | None = None
         urls = [m.span() for m in _URLISH.finditer(text)]
-        open_candidates = []
-        for c in rest:
-            if any(s < c.end and c.start < e for s, e in urls):
-                continue
-            if words is None:
-                words = word_spans(text)
-            if _cuts_plain(text, c, plain) or _is_ordinary(text, c, words, tables):
-                continue
-            open_candidates.append(c)
-        anchors = [(s, e) for s, e, term in plain if term in tables.context_terms]
-        anchors += [m.span() for m in _CONTEXT.finditer(text)]
-        anchors += [(c.start, c.end) for c in accepted if c.term in tables.context_terms]
-        for c in open_candidates:
-            near = {span for span in anchors if _near(span, c)}
-            peers = {
-                d.term
-                for d in open_candidates
-                if d is not c and _near((d.start, d.end), c) and d.kind != "known_spelling"
-            }
-            weight = len(near) + len(peers)
-            doubtful = c.kind == "known_spelling" and text[c.start : c.end] in _DOUBTFUL
-            if weight >= (2 if doubtful else 1):
-                accepted.append(c)
+        words = word_spans(text)
+        rest = [
+            c
+            for c in rest
+            if not any(s < c.end and c.start < e for s, e in urls)
+            and not _cuts_plain(text, c, plain)
+            and not _is_ordinary(text, c, words, tables)
+        ]
+        accepted += _in_context(text, rest, plain, accepted, tables)
     accepted += glosses
     accepted.sort(key=lambda c: (c.start, -c.end))
     result: list[Disguise] = []
@@ -174,8 +170,10 @@ def find_disguises(text: str) -> list[Disguise]:
 
 _LENDING = frozenset("贷借款")
 _SURE = frozenset({"separator", "emoji"})
-# Ordinary words that are also known disguises: they need two signs of lending near them.
-_DOUBTFUL = frozenset({"货款", "带款", "待款", "威信", "正信", "wx", "tx", "dk", "wd", "抵压", "消费代", "vx"})
+# Components that never stand alone in ordinary text.
+_BARE = re.compile("[亻扌氵讠钅忄衤饣犭刂攵艹⺮礻纟丬夂彳辶宀冖]")
+_FEWEST_LETTERS = 3
+_PINYIN_ALONE = 7  # letters of a key term that need no lending word near them (daikuan)
 
 
 def _may_hold(text: str, tables: _Tables) -> bool:
@@ -220,7 +218,7 @@ def _units(text: str, tables: _Tables) -> list[_Unit]:
 def _syllables(run: str, offset: int, tables: _Tables) -> list[_Unit]:
     """A run of letters as syllables of key terms, or as one unit that matches nothing."""
     whole = [_Unit(offset, offset + len(run), _OTHER, "", False)]
-    if len(run) > 24:
+    if len(run) > 60:
         return whole
     best: list[list[_Unit] | None] = [None] * (len(run) + 1)
     best[0] = []
@@ -247,6 +245,8 @@ def _by_sound(text: str, tables: _Tables) -> list[Disguise]:
         if text[start:end] == term or "\n" in text[start:end]:
             continue
         kind = _kind(text[start:end], run, term)
+        if term in tables.exact_terms and kind in ("homophone", "pinyin"):
+            continue
         if tables.spellings.get(text[start:end]) == term:
             kind = "known_spelling"
         spans = tuple((u.start, run[i + 1].start if i + 1 < len(run) else u.end) for i, u in enumerate(run))
@@ -305,10 +305,10 @@ def _is_ordinary(text: str, candidate: Disguise, words: list[tuple[int, int]], t
     surface = text[candidate.start : candidate.end]
     listed = candidate.kind == "known_spelling"
     if candidate.kind == "pinyin" and not _HAN.search(surface):
+        # A run of letters is a row of key-term syllables from end to end, or no unit at all (see ``_syllables``).
         letters = sum("a" <= c <= "z" for c in surface)
-        before, after = text[candidate.start - 1 : candidate.start], text[candidate.end : candidate.end + 1]
-        touching = any(c.isascii() and c.isalnum() for c in (before, after) if c)
-        return letters < 5 or touching
+        around = text[candidate.start - 1 : candidate.start] + text[candidate.end : candidate.end + 1]
+        return letters < _FEWEST_LETTERS or (letters < 5 and any("a" <= c <= "z" for c in around))
     if surface in tables.ordinary and not listed:
         return True
     by_start = {span[0]: i for i, span in enumerate(candidate.spans)}
@@ -329,11 +329,68 @@ def _is_ordinary(text: str, candidate: Disguise, words: list[tuple[int, int]], t
     return False
 
 
-def _near(span: tuple[int, int], candidate: Disguise) -> bool:
+def _is_sure(text: str, candidate: Disguise, tables: _Tables) -> bool:
+    """Whether a candidate needs no lending context: all its characters are right, only cut or split."""
+    if candidate.kind in _SURE:
+        return True
+    surface = text[candidate.start : candidate.end]
+    if candidate.kind != "split_character" or len(candidate.term) < 2:
+        return False
+    return bool(_BARE.search(surface)) or any(parts in surface for parts in tables.sure_split)
+
+
+def _is_doubtful(candidate: Disguise, surface: str, tables: _Tables) -> bool:
+    """Whether the surface may well be ordinary text, so that one lending word near it is too little."""
+    if candidate.kind == "known_spelling":
+        return surface in tables.doubtful
+    if candidate.kind != "homophone" or len(surface) != len(candidate.term):
+        return False
+    wrong = [a for a, b in zip(surface, candidate.term, strict=True) if a != b]
+    return any(a in tables.common for a in wrong)
+
+
+def _in_context(
+    text: str, candidates: list[Disguise], plain: list[tuple[int, int, str]], sure: list[Disguise], tables: _Tables
+) -> list[Disguise]:
+    """The candidates that stand near enough lending words; each one accepted may speak for its neighbours."""
+    anchors = {(s, e) for s, e, term in plain if term in tables.context_terms}
+    anchors.update(m.span() for m in _CONTEXT.finditer(text))
+    anchors.update((c.start, c.end) for c in sure if c.term in tables.context_terms)
+    accepted: list[Disguise] = []
+    waiting = candidates
+    while waiting:
+        left = []
+        for c in waiting:
+            peers = {
+                d.term
+                for d in candidates
+                if d.term != c.term and d.kind != "known_spelling" and _near((d.start, d.end), c)
+            }
+            weight = sum(_near(span, c) for span in anchors) + len(peers)
+            surface = text[c.start : c.end]
+            doubtful = _is_doubtful(c, surface, tables)
+            wide = sum(_near(span, c, WIDE_WINDOW) for span in anchors)
+            if (
+                weight >= (2 if doubtful else 1)
+                or (wide >= WIDE_ANCHORS and not doubtful)
+                or sum("a" <= char <= "z" for char in surface) >= _PINYIN_ALONE
+            ):
+                accepted.append(c)
+            else:
+                left.append(c)
+        new = [c for c in accepted if c.term in tables.context_terms and (c.start, c.end) not in anchors]
+        anchors.update((c.start, c.end) for c in new)
+        if not new:
+            break
+        waiting = left
+    return accepted
+
+
+def _near(span: tuple[int, int], candidate: Disguise, window: int = CONTEXT_WINDOW) -> bool:
     start, end = span
     if start < candidate.end and candidate.start < end:
         return False
-    return start - candidate.end <= CONTEXT_WINDOW and candidate.start - end <= CONTEXT_WINDOW
+    return start - candidate.end <= window and candidate.start - end <= window
 
 
 def _overlap(a: Disguise, b: Disguise) -> bool:

@@ -13,9 +13,9 @@ _CLAUSE_END = re.compile(r"[。!?;,:、\n ]")
 class WindowSettings:
     """Lengths in canonical characters. A text up to ``whole`` is one window."""
 
-    whole: int = 110
-    target: int = 70
-    stride: int = 35
+    whole: int = 120
+    target: int = 90
+    stride: int = 45
 
 
 def sentence_breaks(text: str) -> list[int]:

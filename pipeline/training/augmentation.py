@@ -25,7 +25,7 @@ class AugmentSettings:
     no_digits: float = 0.15
     masked_digits: float = 0.10
     padded: float = 0.20
-    joined: float = 0.10
+    joined: float = 0.30
     fold_count: int = 5
 
 

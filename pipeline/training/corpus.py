@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-import re
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
 from ..resources import data_path
 from ..taxonomy import taxonomy
+from .duplicates import SIMILARITY, clusters, grams, han, near_pairs
+from .personal import find_personal
 
 CHANNELS = (
     "title", "teaser", "anchor", "banner", "app_store", "forum", "weibo", "chat", "sms", "wechat_article", "qa", "comment", "news",
     "bank_notice", "web", "site_description", "court", "education", "question",
 )  # fmt: skip
 _FIELDS = {"id", "text", "severity", "stance", "codes", "channel", "family"}
-# A mobile number that is not the reserved placeholder; card and identity numbers.
-_PERSONAL = re.compile(r"(?<!\d)(?!13800000000)(?:1[3-9]\d{9}|\d{17}[\dXx]|\d{16,19})(?!\d)")
-_HAN = re.compile(r"[一-鿿]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,58 +118,99 @@ class Problem:
     message: str
 
 
-def han(text: str) -> str:
-    """The Han characters of a text alone."""
-    return "".join(_HAN.findall(text))
-
-
-def validate(rows: Sequence[Row], outside: Iterable[str] = (), overlap: int = 14) -> list[Problem]:
+def validate(
+    rows: Sequence[Row], outside: Iterable[str] = (), overlap: int = 14, similarity: float = SIMILARITY
+) -> list[Problem]:
     """Problems of a corpus: repeated ids or texts, families that leak, personal data, overlap with ``outside`` texts.
 
-    ``overlap``: how many Han characters in a row may not also stand in an outside text.
+    ``overlap``: how many Han characters in a row may not also stand in an outside text. ``similarity``: from which Jaccard
+    overlap of trigrams two texts must be of one family.
     """
     problems = []
     for name, count in Counter(r.id for r in rows).items():
         if count > 1:
-            problems.append(Problem("duplicate_id", name, f"id used {count} times"))
+            problems.append(Problem("duplicate_id", name, f"id used {count} times; give each row its own"))
     by_text: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_text[han(row.text) or row.text].append(row)
-        if _PERSONAL.search(row.text):
-            problems.append(Problem("personal_data", row.id, "a phone, card or identity number; use 13800000000 or x"))
+        for kind in sorted({p.kind for p in find_personal(row.text)}):
+            problems.append(Problem("personal_data", row.id, f"holds a {kind}; use 13800000000 or x in its place"))
     for same in by_text.values():
         if len({r.family for r in same}) > 1:
             ids = ", ".join(r.id for r in same)
-            problems.append(Problem("family_leak", same[0].id, f"one text in several families: {ids}"))
-    grams = {g for text in outside for g in _grams(han(text), overlap)}
-    if grams:
-        for row in rows:
-            found = next((g for g in _grams(han(row.text), overlap) if g in grams), None)
-            if found:
-                problems.append(
-                    Problem("overlap", row.id, f"{overlap} characters in a row also stand in an outside text: {found}")
+            problems.append(Problem("family_leak", same[0].id, f"one text in several families: {ids}; give them one"))
+    for i, j in near_pairs([r.text for r in rows], similarity):
+        one, other = rows[i], rows[j]
+        if one.family != other.family and (han(one.text) or one.text) != (han(other.text) or other.text):
+            problems.append(
+                Problem(
+                    "near_leak", one.id, f"nearly the text of {other.id}, but families {one.family} and {other.family}"
                 )
+            )
+    problems += _overlaps(rows, outside, overlap)
     return problems
 
 
-def _grams(text: str, size: int) -> Iterable[str]:
-    return (text[i : i + size] for i in range(len(text) - size + 1))
+def _overlaps(rows: Sequence[Row], outside: Iterable[str], size: int) -> Iterator[Problem]:
+    """One problem a row that shares a run of ``size`` Han characters with an outside text."""
+    texts = iter(outside)
+    first = next(texts, None)
+    if first is None:
+        return
+    where: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        for gram in set(grams(han(row.text), size)):
+            where[gram].append(number)
+    told: set[int] = set()
+    for text in (first, *texts):
+        for gram in grams(han(text), size):
+            for number in where.get(gram, ()):
+                if number not in told:
+                    told.add(number)
+                    message = f"{size} characters in a row also stand in an outside text: {gram}"
+                    yield Problem("overlap", rows[number].id, message)
 
 
-def near_duplicate_share(rows: Sequence[Row], similarity: float = 0.6) -> float:
-    """Share of rows whose character trigrams overlap (Jaccard) a row of another family by ``similarity`` or more."""
-    sets = [frozenset(_grams(han(r.text), 3)) for r in rows]
-    index: dict[str, list[int]] = defaultdict(list)
-    near = 0
-    for i, grams in enumerate(sets):
-        shared: Counter[int] = Counter()
-        for gram in grams:
-            for j in index[gram]:
-                shared[j] += 1
-            index[gram].append(i)
-        if any(
-            rows[i].family != rows[j].family and n / (len(grams) + len(sets[j]) - n) >= similarity
-            for j, n in shared.most_common(20)
-        ):
-            near += 1
-    return near / max(1, len(rows))
+def outside_texts(path: Path) -> Iterator[str]:
+    """Texts of a file, or of all files of a folder: JSONL and JSONL.gz (field ``text``), and plain text by line."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    known = [p for p in files if p.name.endswith((".jsonl", ".jsonl.gz", ".txt"))]
+    if not known:
+        raise DataError(f"{path}: no .jsonl, .jsonl.gz or .txt file there. Check --against.", code="E_DATA_FILE")
+    for file in known:
+        try:
+            with (
+                gzip.open(file, "rt", encoding="utf-8")
+                if file.suffix == ".gz"
+                else file.open(encoding="utf-8") as lines
+            ):
+                for number, line in enumerate(lines, 1):
+                    if file.suffix == ".txt":
+                        yield line
+                    elif line.strip():
+                        try:
+                            yield str(json.loads(line)["text"])
+                        except (ValueError, KeyError, TypeError) as error:
+                            raise DataError(
+                                f"{file}:{number}: no JSON object with a text. Mend or leave out the file.",
+                                code="E_DATA_ROW",
+                            ) from error
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: cannot be read: {error}. Check the file.", code="E_DATA_FILE") from error
+
+
+def merge_families(rows: Sequence[Row], similarity: float = SIMILARITY) -> list[Row]:
+    """The rows with near-duplicate texts in one family, so that data from several places cannot leak between folds."""
+    first = clusters([r.text for r in rows], [r.family for r in rows], similarity)
+    return [replace(row, family=rows[at].family) for row, at in zip(rows, first, strict=True)]
+
+
+def near_duplicate_share(rows: Sequence[Row], similarity: float = SIMILARITY, *, across: bool = True) -> float:
+    """Share of rows with a near duplicate (Jaccard overlap of trigrams): in another family, or (``across=False``) in any."""
+    near = {
+        number
+        for i, j in near_pairs([r.text for r in rows], similarity)
+        if not across or rows[i].family != rows[j].family
+        for number in (i, j)
+    }
+    return len(near) / max(1, len(rows))
