@@ -7,12 +7,15 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format model lock clean
+.PHONY: demo test test-all check format model lock clean
 
 demo: $(VENV)/.core
 	@$(BIN)/loanlint scan --format human data/examples/page.html || test $$? -eq 1
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev ## everything that pip can install for
+	$(BIN)/python -m pytest -m "not system"
+
+test-all: $(VENV)/.dev ## also what needs a PostgreSQL server and a browser
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev
@@ -43,7 +46,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet -e '.[train,report,peers,dev]'
+	$(BIN)/pip install --quiet -e '.[train,report,peers,service,dev]'
 	touch $@ $(VENV)/.core
 
 clean:

@@ -16,8 +16,10 @@ def seconds(*command: str) -> float:
     times = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        subprocess.run(command, capture_output=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         times.append(time.perf_counter() - start)
+        if done.returncode not in (0, 1):
+            sys.exit(f"{' '.join(command)}: status {done.returncode}: {done.stderr.strip()}")
     return statistics.median(times)
 
 

@@ -184,7 +184,7 @@ class Classifier:
     def _stance(self, scores: Scores) -> str:
         if scores.gated:
             return "out_of_scope"
-        return max(self._taxonomy.stances, key=lambda s: scores.values[self._column[f"stance:{s}"]])
+        return max(self._taxonomy.stances, key=lambda s: self.probability(f"stance:{s}", scores))
 
     def _evidence(self, document: Document, scores: Scores, codes: Sequence[CodeScore]) -> tuple[Evidence, ...]:
         normalised = document.normalised

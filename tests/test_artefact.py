@@ -127,6 +127,6 @@ def test_export_scores_as_the_artefact_does(run, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_training_twice_gives_the_shipped_bytes(run, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        assert run("train", "--out", str(tmp_path / name)).status == 0
+        assert run("train", "--out", str(tmp_path / name), timeout=1200).status == 0
     for file in (*FILES, "manifest.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file

@@ -22,6 +22,10 @@ _COMMANDS = {
     "model": "model",
     "taxonomy": "taxonomy",
     "data": "data",
+    "serve": "serve",
+    "keys": "keys",
+    "webhooks": "webhooks",
+    "review": "review",
 }
 
 

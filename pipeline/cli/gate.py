@@ -55,7 +55,7 @@ def command(bench: Path | None, model_path: Path | None, renew: bool, lower: boo
         path = bench / name
         if path.exists():
             sets.append((name, gate.file_digest(path), gate.figures(measure(path, classifier))))
-    floors = gate.read_floors() if not (renew and lower) else {}
+    floors = {} if renew and lower else gate.read_floors()
     breaches = []
     for name, content, measured in sets:
         if renew:

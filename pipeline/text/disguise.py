@@ -89,8 +89,7 @@ def _tables() -> _Tables:
     for term, syllables, _ in rows:
         sequences.setdefault("".join(sound(s) for s in syllables.split()), []).append(term)
     for syllable, chars in read_table("text", "homophones.tsv"):
-        for char in chars:
-            fold[ord(char)] = sound(syllable)
+        fold.update(dict.fromkeys(map(ord, chars), sound(syllable)))
     for term, syllables, _ in rows:
         for char, syllable in zip(term, syllables.split(), strict=True):
             fold[ord(char)] = sound(syllable)

@@ -21,7 +21,7 @@ _PATTERNS = (
 )  # fmt: skip
 # A handle after a word for a messenger. Masked on import; a validator cannot tell an invented one.
 _HANDLE = re.compile(
-    r"(?:微信|威信|薇信|[vV]信|微\s*[:：]|[qQ]{2}|扣扣|[vV][xX]|[wW][xX])[^\w一-鿿]{0,3}(?:号|群|号码)?[^\w一-鿿]{0,3}(\d{5,12}|[A-Za-z][A-Za-z0-9_-]{5,19})"
+    r"(?:微信|威信|薇信|[vV]信|微\s*[:：]|[qQ]{2}|扣扣|[vV][xX]|[wW][xX])[^\w一-鿿]{0,3}(?:号|群|号码)?[^\w一-鿿]{0,3}(\d[A-Za-z0-9_-]{4,19}|[A-Za-z][A-Za-z0-9_-]{5,19})"
 )
 
 
@@ -72,7 +72,7 @@ def mask_personal(text: str) -> tuple[str, int]:
     def masked(match: re.Match[str]) -> str:
         nonlocal handles
         handle = match.group(1)
-        if handle == PLACEHOLDER or not handle.strip("xX"):
+        if handle == PLACEHOLDER or not re.sub("[xX_-]", "", handle):
             return match.group()
         handles += 1
         return match.group()[: match.start(1) - match.start()] + re.sub(r"[A-Za-z0-9]", "x", handle)

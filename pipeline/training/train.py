@@ -69,7 +69,7 @@ class TrainSettings:
     folds: int = 5
     precision_goal: float = 0.975
     recall_goal: float = 0.965
-    balanced_fpr: float = 0.015
+    balanced_fpr: float = 0.0125
     prevalence: float = 0.2
 
 
@@ -251,9 +251,7 @@ def fit_all(
     return [fitted[head] for head in heads]
 
 
-def _fit_part(
-    matrix: Matrix, labels: Mapping[str, Bools], settings: TrainSettings, keep: Bools | None
-) -> list[Fitted]:
+def _fit_part(matrix: Matrix, labels: Mapping[str, Bools], settings: TrainSettings, keep: Bools | None) -> list[Fitted]:
     return [fit_head(matrix, y, head, settings, keep) for head, y in labels.items()]
 
 

@@ -1,0 +1,1 @@
+"""The moderation service: HTTP API, keys, store, webhooks, model activation."""
