@@ -6,14 +6,15 @@ is looked at before and after disguises are undone.
 
 from __future__ import annotations
 
+from ..text.disguise import _LONGEST_RUN as LONGEST_RUN
 from . import fields as f
 from .disguise_tables import (
     ASCII_FIRST,
     ASCII_LAST,
     EMOJI_BETWEEN,
+    EXACT,
     HOMOPHONE,
     KNOWN_SPELLING,
-    LONGEST_RUN,
     LONGEST_SYLLABLE,
     ONE_TO_ONE,
     PINYIN,
@@ -27,14 +28,14 @@ from .segmentation import is_alphanumeric
 from .trie import exact, longest_at, starts_at
 
 # Columns of a candidate or an accepted disguise.
-START, END, TERM, KIND, UNIT, SPELLING = range(6)
-ROW_WIDTH = 6
+START, END, TERM, KIND, UNIT, SPELLING, ACCEPTED = range(7)
+ROW_WIDTH = 7
 WHOLE, CHAR_BY_CHAR = -1, -2  # UNIT of a listed spelling: its characters map to the whole of it, or one to one
 # Columns of a unit; HAN_CHAR is 0 for a syllable in letters.
 UNIT_START, UNIT_END, _SOUND, HAN_CHAR, _SPLIT = range(5)
 UNIT_WIDTH = 5
 _OUTSIDE = 0  # a sound that no term has
-_FEWEST, _ORIGIN, _SYLLABLE = 0, 32, 64  # parts of the scratch of _syllables
+_FEWEST, _ORIGIN, _SYLLABLE = 0, LONGEST_RUN + 4, 2 * LONGEST_RUN + 8  # parts of the scratch of _syllables
 
 
 @kernel
@@ -238,6 +239,7 @@ def put_row(rows: int, number: int, start: int, end: int, term: int, kind: int, 
     put4(rows, at + KIND, kind)
     put4(rows, at + UNIT, unit)
     put4(rows, at + SPELLING, spelling)
+    put4(rows, at + ACCEPTED, 0)
 
 
 @kernel
@@ -305,6 +307,8 @@ def by_sound(book: int, work: int, text: int, unit_count: int, glosses: int, row
                 kind = PINYIN
             elif kind != PINYIN and han != term_char(book, term, i):
                 kind = HOMOPHONE
+        if kind in (HOMOPHONE, PINYIN) and get4(get8(book, f.TERM_FLAGS), term) & EXACT:
+            continue
         spelling = exact(book, f.SPELLINGS, text, start, end)
         if spelling >= 0 and get4(get8(book, f.SPELLING_TERM), spelling) == term:
             kind = KNOWN_SPELLING

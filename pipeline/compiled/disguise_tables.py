@@ -11,7 +11,7 @@ from ..resources import read_table
 from ..text import disguise as plain
 from ..text.pinyin import fold_syllable, spellings_of
 from . import fields as f
-from .folding import SOUND_MASK, SPELLING_START, SPLIT_START, TERM_START
+from .folding import BARE, COMMON, SOUND_MASK, SPELLING_START, SPLIT_START, TERM_START
 from .jit import Array
 from .memory import Book
 from .trie import Builder
@@ -41,8 +41,9 @@ KINDS = (
     VARIANT,
 ) = range(10)
 
-LONGEST_RUN, LONGEST_SYLLABLE = 24, 6  # letters
+LONGEST_SYLLABLE = 6  # letters
 ASCII_FIRST, ASCII_LAST, ONE_TO_ONE, DOUBTFUL = 1, 2, 4, 8  # flags of a listed spelling
+IN_CONTEXT, EXACT = 1, 2  # flags of a term
 
 
 def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ...]:
@@ -66,24 +67,27 @@ def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ..
     spellings = tables.spelling_list
     for keys, bit in ((tables.terms, TERM_START), (spellings, SPELLING_START), (tuple(tables.split), SPLIT_START)):
         marks[[ord(key[0]) for key in keys]] |= bit
+    marks[[ord(char) for char in plain._BARE]] |= BARE
+    marks[[ord(char) for char in tables.common if len(char) == 1]] |= COMMON
     flags = [
         ASCII_FIRST * raw[0].isascii()
         | ASCII_LAST * raw[-1].isascii()
         | ONE_TO_ONE * (len(raw) == len(tables.spellings[raw]))
-        | DOUBTFUL * (raw in plain._DOUBTFUL)
+        | DOUBTFUL * (raw in tables.doubtful)
         for raw in spellings
     ]
     builder.strings(tables.terms).enter(book, f.TERMS)
     book.table(f.TERM_CHARS, _numbers(ord(c) for term in names for c in term))
     book.table(f.TERM_STARTS, _ends(names))
-    book.table(f.IN_CONTEXT, _numbers(term in tables.context_terms for term in names))
+    term_flags = (IN_CONTEXT * (t in tables.context_terms) | EXACT * (t in tables.exact_terms) for t in names)
+    book.table(f.TERM_FLAGS, _numbers(term_flags))
     builder.strings(tuple(tables.split)).enter(book, f.SPLITS)
+    builder.strings(tables.sure_split).enter(book, f.SURE_SPLITS)
     book.table(f.SPLIT_MEANING, _numbers(map(ord, tables.split.values())))
     builder.strings(spellings).enter(book, f.SPELLINGS)
     book.table(f.SPELLING_TERM, _numbers(numbers[tables.spellings[raw]] for raw in spellings))
     book.table(f.SPELLING_FLAGS, _numbers(flags))
     builder.strings(tuple(sorted(tables.ordinary))).enter(book, f.ORDINARY)
-    book.number(f.CONTEXT_WINDOW, plain.CONTEXT_WINDOW)
     book.number(f.GROWTH, max([1, *(-(-len(term) // len(raw)) for raw, term in tables.spellings.items())]))
     book.table(f.LENDING, _numbers(sorted(map(ord, plain._LENDING))))
     book.number(f.LENDING_COUNT, len(plain._LENDING))

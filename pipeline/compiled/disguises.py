@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from ..text.disguise import _FEWEST_LETTERS as FEWEST_LETTERS
+from ..text.disguise import _FREE_LETTERS as FREE_LETTERS
+from ..text.disguise import _PINYIN_ALONE as PINYIN_ALONE
+from ..text.disguise import CONTEXT_WINDOW, WIDE_ANCHORS, WIDE_WINDOW
 from . import fields as f
 from .candidates import (
+    ACCEPTED,
     CHAR_BY_CHAR,
     END,
     KIND,
@@ -26,14 +31,23 @@ from .candidates import (
     term_char,
     term_size,
 )
-from .disguise_tables import DOUBTFUL, EMOJI_BETWEEN, GLOSS, KNOWN_SPELLING, PINYIN
-from .folding import BRACKET, HAN, LETTER
+from .disguise_tables import (
+    DOUBTFUL,
+    EMOJI_BETWEEN,
+    GLOSS,
+    HOMOPHONE,
+    IN_CONTEXT,
+    KNOWN_SPELLING,
+    PINYIN,
+    SPLIT_CHARACTER,
+)
+from .folding import BARE, BRACKET, COMMON, HAN, LETTER
 from .jit import kernel
 from .matcher import classify, find
 from .memory import get4, get8, put4
 from .patterns import CONTEXT, GLOSSES, URLISH
-from .segmentation import cut_words, is_alphanumeric
-from .trie import exact
+from .segmentation import cut_words
+from .trie import exact, starts_at
 
 
 @kernel
@@ -92,10 +106,12 @@ def _is_ordinary(book: int, work: int, text: int, marks: int, length: int, rows:
             if get4(marks, at) & LETTER:
                 letters += 1
         if han == 0:
-            return (
-                letters < 5
-                or (start > 0 and is_alphanumeric(get4(text, start - 1)))
-                or (end < length and is_alphanumeric(get4(text, end)))
+            return letters < FEWEST_LETTERS or (
+                letters < FREE_LETTERS
+                and (
+                    (start > 0 and get4(marks, start - 1) & LETTER != 0)
+                    or (end < length and get4(marks, end) & LETTER != 0)
+                )
             )
     if not listed and exact(book, f.ORDINARY, text, start, end) >= 0:
         return True
@@ -141,42 +157,81 @@ def _takes_up(
 
 
 @kernel
-def _near(book: int, start: int, end: int, row_start: int, row_end: int) -> bool:
+def _is_sure(book: int, text: int, marks: int, rows: int, number: int) -> bool:
+    kind = cell(rows, number, KIND)
+    if kind <= EMOJI_BETWEEN:
+        return True
+    if kind != SPLIT_CHARACTER or term_size(book, cell(rows, number, TERM)) < 2:
+        return False
+    end = cell(rows, number, END)
+    for at in range(cell(rows, number, START), end):
+        if get4(marks, at) & BARE or starts_at(book, f.SURE_SPLITS, text, at, end):
+            return True
+    return False
+
+
+@kernel
+def _is_doubtful(book: int, text: int, marks: int, rows: int, number: int) -> bool:
+    kind = cell(rows, number, KIND)
+    if kind == KNOWN_SPELLING:
+        return get4(get8(book, f.SPELLING_FLAGS), cell(rows, number, SPELLING)) & DOUBTFUL != 0
+    start = cell(rows, number, START)
+    size = cell(rows, number, END) - start
+    term = cell(rows, number, TERM)
+    if kind != HOMOPHONE or size != term_size(book, term):
+        return False
+    for i in range(size):
+        if get4(marks, start + i) & COMMON and get4(text, start + i) != term_char(book, term, i):
+            return True
+    return False
+
+
+@kernel
+def _near(start: int, end: int, row_start: int, row_end: int, reach: int) -> bool:
     if start < row_end and row_start < end:
         return False
-    reach = get8(book, f.CONTEXT_WINDOW)
     return start - row_end <= reach and row_start - end <= reach
 
 
 @kernel
-def _supported(book: int, rows: int, count: int, number: int, anchors: int, anchor_count: int) -> bool:
-    """Whether enough signs of lending stand near: different anchors, and different terms of other candidates."""
-    needed = 1
-    if cell(rows, number, KIND) == KNOWN_SPELLING:
-        spelling = cell(rows, number, SPELLING)
-        if get4(get8(book, f.SPELLING_FLAGS), spelling) & DOUBTFUL:
-            needed = 2
+def _has_anchor(anchors: int, count: int, start: int, end: int) -> bool:
+    for i in range(count):
+        if get4(anchors, 2 * i) == start and get4(anchors, 2 * i + 1) == end:
+            return True
+    return False
+
+
+@kernel
+def _supported(
+    book: int, text: int, marks: int, rows: int, count: int, number: int, anchors: int, anchor_count: int
+) -> bool:
+    """Whether enough signs of lending stand near: different anchors, and different other terms among the candidates."""
     start = cell(rows, number, START)
     end = cell(rows, number, END)
+    letters = 0
+    for at in range(start, end):
+        if get4(marks, at) & LETTER:
+            letters += 1
+    if letters >= PINYIN_ALONE:
+        return True
+    doubtful = _is_doubtful(book, text, marks, rows, number)
+    needed = 2 if doubtful else 1
     weight = 0
+    wide = 0
     for i in range(anchor_count):
         s = get4(anchors, 2 * i)
         e = get4(anchors, 2 * i + 1)
-        if _near(book, s, e, start, end):
-            new = True
-            for j in range(i):
-                if get4(anchors, 2 * j) == s and get4(anchors, 2 * j + 1) == e:
-                    new = False
-                    break
-            if new:
+        if _near(s, e, start, end, WIDE_WINDOW) and not _has_anchor(anchors, i, s, e):
+            wide += 1
+            if _near(s, e, start, end, CONTEXT_WINDOW):
                 weight += 1
-                if weight >= needed:
-                    return True
+            if weight >= needed or (wide >= WIDE_ANCHORS and not doubtful):
+                return True
     for i in range(count):
-        if i != number and _is_peer(book, rows, i, start, end):
+        if _is_peer(rows, i, number):
             new = True
             for j in range(i):
-                if j != number and cell(rows, j, TERM) == cell(rows, i, TERM) and _is_peer(book, rows, j, start, end):
+                if cell(rows, j, TERM) == cell(rows, i, TERM) and _is_peer(rows, j, number):
                     new = False
                     break
             if new:
@@ -187,9 +242,17 @@ def _supported(book: int, rows: int, count: int, number: int, anchors: int, anch
 
 
 @kernel
-def _is_peer(book: int, rows: int, number: int, start: int, end: int) -> bool:
-    return cell(rows, number, KIND) != KNOWN_SPELLING and _near(
-        book, cell(rows, number, START), cell(rows, number, END), start, end
+def _is_peer(rows: int, other: int, number: int) -> bool:
+    return (
+        cell(rows, other, TERM) != cell(rows, number, TERM)
+        and cell(rows, other, KIND) != KNOWN_SPELLING
+        and _near(
+            cell(rows, other, START),
+            cell(rows, other, END),
+            cell(rows, number, START),
+            cell(rows, number, END),
+            CONTEXT_WINDOW,
+        )
     )
 
 
@@ -213,7 +276,8 @@ def find_disguises(book: int, work: int, text: int, marks: int, length: int, eve
     accepted = get8(work, f.ACCEPTED)
     total = 0
     for i in range(count):
-        if cell(candidates, i, KIND) <= EMOJI_BETWEEN:
+        if _is_sure(book, text, marks, candidates, i):
+            put4(candidates, i * ROW_WIDTH + ACCEPTED, 1)
             _copy_row(candidates, i, accepted, total)
             total += 1
     if total < count:
@@ -244,15 +308,13 @@ def _accept_open(
     open_count = 0
     for i in range(count):
         start = cell(candidates, i, START)
-        if cell(candidates, i, KIND) > EMOJI_BETWEEN and not overlaps(
-            start, cell(candidates, i, END), url_spans, urls, 2
-        ):
+        if cell(candidates, i, ACCEPTED) == 0 and not overlaps(start, cell(candidates, i, END), url_spans, urls, 2):
             _copy_row(candidates, i, rows, open_count)
             open_count += 1
     # Most candidates of ordinary text stand alone: then words need not be looked at.
     possible = False
     for i in range(open_count):
-        possible = possible or _supported(book, rows, open_count, i, anchors, anchor_count)
+        possible = possible or _supported(book, text, marks, rows, open_count, i, anchors, anchor_count)
     if not possible:
         return sure
     cut_words(book, text, length, get8(work, f.WORD_ENDS), get8(work, f.BEST), get8(work, f.FOLLOWING))
@@ -264,11 +326,42 @@ def _accept_open(
         ):
             _copy_row(rows, i, rows, open_count)
             open_count += 1
-    total = sure
-    for i in range(open_count):
-        if _supported(book, rows, open_count, i, anchors, anchor_count):
-            _copy_row(rows, i, accepted, total)
-            total += 1
+    return _in_context(book, text, marks, rows, open_count, anchors, anchor_count, accepted, sure)
+
+
+@kernel
+def _in_context(
+    book: int,
+    text: int,
+    marks: int,
+    rows: int,
+    count: int,
+    anchors: int,
+    anchor_count: int,
+    accepted: int,
+    total: int,
+) -> int:
+    """Accept the candidates near enough lending words; each accepted one may speak for its neighbours. Returns as above."""
+    term_flags = get8(book, f.TERM_FLAGS)
+    more = True
+    while more:
+        more = False
+        first = total
+        for i in range(count):
+            if cell(rows, i, ACCEPTED) == 0 and _supported(book, text, marks, rows, count, i, anchors, anchor_count):
+                put4(rows, i * ROW_WIDTH + ACCEPTED, 1)
+                _copy_row(rows, i, accepted, total)
+                total += 1
+        for i in range(first, total):
+            start = cell(accepted, i, START)
+            end = cell(accepted, i, END)
+            if get4(term_flags, cell(accepted, i, TERM)) & IN_CONTEXT and not _has_anchor(
+                anchors, anchor_count, start, end
+            ):
+                put4(anchors, 2 * anchor_count, start)
+                put4(anchors, 2 * anchor_count + 1, end)
+                anchor_count += 1
+                more = True
     return total
 
 
@@ -279,10 +372,10 @@ def _find_anchors(book: int, work: int, text: int, length: int, plain_count: int
     context = find(book, CONTEXT, text, get8(work, f.KINDS), length, get8(work, f.STACK), context_spans)
     plain_rows = get8(work, f.PLAIN)
     anchors = get8(work, f.ANCHORS)
-    in_context = get8(book, f.IN_CONTEXT)
+    term_flags = get8(book, f.TERM_FLAGS)
     count = 0
     for i in range(plain_count):
-        if get4(in_context, get4(plain_rows, 3 * i)):
+        if get4(term_flags, get4(plain_rows, 3 * i)) & IN_CONTEXT:
             put4(anchors, 2 * count, get4(plain_rows, 3 * i + 1))
             put4(anchors, 2 * count + 1, get4(plain_rows, 3 * i + 2))
             count += 1
@@ -291,7 +384,7 @@ def _find_anchors(book: int, work: int, text: int, length: int, plain_count: int
         put4(anchors, 2 * count + 1, get4(context_spans, 2 * i + 1))
         count += 1
     for i in range(sure):
-        if get4(in_context, cell(accepted, i, TERM)):
+        if get4(term_flags, cell(accepted, i, TERM)) & IN_CONTEXT:
             put4(anchors, 2 * count, cell(accepted, i, START))
             put4(anchors, 2 * count + 1, cell(accepted, i, END))
             count += 1

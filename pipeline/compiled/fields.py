@@ -17,7 +17,7 @@ from __future__ import annotations
 (
     TERM_CHARS,
     TERM_STARTS,
-    IN_CONTEXT,
+    TERM_FLAGS,
     SOUND_TERMS,
     SOUND_TERM_STARTS,
     SOUND_PAIRS,  # [first sound, second sound] 1 where a row of sounds may begin so
@@ -25,11 +25,10 @@ from __future__ import annotations
     SPLIT_MEANING,
     SPELLING_TERM,
     SPELLING_FLAGS,
-    CONTEXT_WINDOW,
     GROWTH,  # most characters that one character may become
     LENDING,
     LENDING_COUNT,
-) = range(10, 24)
+) = range(10, 23)
 
 # Regular expressions; see regex.py.
 (
@@ -123,7 +122,8 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     WORDS,  # words, and pairs of words with a blank between them
     GATE,
     LOCAL_WORDS,
-) = range(130, 130 + 3 * 13, 3)
+    SURE_SPLITS,
+) = range(130, 130 + 3 * 14, 3)
 
 FIELDS = 180
 
@@ -145,7 +145,7 @@ FIELDS = 180
     BEST,  # double
     FOLLOWING,
     UNITS,  # 5 a row
-    CANDIDATES,  # 6 a row, 2 rows a character; so the next two
+    CANDIDATES,  # 7 a row, 2 rows a character; so the next two
     ACCEPTED,
     OPEN,
     PLAIN,  # 3 a row

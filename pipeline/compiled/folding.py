@@ -33,6 +33,8 @@ IS_EMOJI = 1 << 22
 BRACKET = 1 << 23
 TRIGGER = 1 << 24
 LEXICON_TERM = 1 << 25
+BARE = 1 << 26  # a component that never stands alone in ordinary text
+COMMON = 1 << 27  # a character frequent in ordinary prose
 
 _SURROGATES = (0xD800, 0xE000)
 _FIRST_UNASSIGNED = 0x40000  # planes 4 to 13 hold no characters

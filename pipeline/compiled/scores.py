@@ -141,12 +141,15 @@ def find_codes(book: int, values: int, order: int, chances: int) -> int:
 
 @kernel
 def stance_of(book: int, values: int) -> int:
-    """The stance with the largest score."""
+    """The most probable stance."""
     heads = get8(book, f.STANCE_HEADS)
     best = 0
-    for stance in range(1, get8(book, f.STANCES)):
-        if get_double(values, get4(heads, stance)) > get_double(values, get4(heads, best)):
+    highest = -1.0
+    for stance in range(get8(book, f.STANCES)):
+        chance = probability_of(book, get4(heads, stance), values)
+        if chance > highest:
             best = stance
+            highest = chance
     return best
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..text.disguise import _LONGEST_RUN as LONGEST_RUN
 from . import fields as f
 from .jit import kernel
 from .memory import get8, put8
@@ -26,7 +27,7 @@ def lay_out(book: int, work: int, block: int, room: int) -> int:
     for field in (f.BEST, f.GLOSS_SPANS, f.URL_SPANS, f.CONTEXT_SPANS, f.BREAK_SPANS):
         used = _take(work, field, block, used, 2 * one)
     for field in (f.CANDIDATES, f.ACCEPTED, f.OPEN):
-        used = _take(work, field, block, used, 12 * one)
+        used = _take(work, field, block, used, 14 * one)
     used = _take(work, f.PLAIN, block, used, 3 * one)
     used = _take(work, f.UNITS, block, used, 5 * one)
     used = _take(work, f.WORD_ROWS, block, used, 5 * one)
@@ -46,7 +47,7 @@ def lay_out_fixed(book: int, work: int, block: int) -> int:
     used = 0
     used = _take(work, f.STACK, block, used, 8 * get8(book, f.STACK_ROWS) + 4 * get8(book, f.GROUPS) + 16)
     used = _take(work, f.FACTS, block, used, 16)
-    used = _take(work, f.SYLLABLE_SCRATCH, block, used, 96)
+    used = _take(work, f.SYLLABLE_SCRATCH, block, used, 3 * (LONGEST_RUN + 4))
     used = _take(work, f.LAST_END, block, used, classes + 2 * get8(book, f.PROGRAMS))
     used = _take(work, f.GROUP, block, used, 2 * get8(book, f.MOST_AT_ONE_PLACE) + 2)
     used = _take(work, f.SEEN, block, used, concepts)
