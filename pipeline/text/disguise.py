@@ -170,8 +170,9 @@ def find_disguises(text: str) -> list[Disguise]:
 _LENDING = frozenset("贷借款")
 _SURE = frozenset({"separator", "emoji"})
 # Components that never stand alone in ordinary text.
-_BARE = re.compile("[亻扌氵讠钅忄衤饣犭刂攵艹⺮礻纟丬夂彳辶宀冖]")
-_FEWEST_LETTERS = 3
+_BARE = frozenset("亻扌氵讠钅忄衤饣犭刂攵艹⺮礻纟丬夂彳辶宀冖")
+_FEWEST_LETTERS, _FREE_LETTERS = 3, 5  # letters a syllable may stand in, at all and with letters beside it
+_LONGEST_RUN = 60  # letters
 _PINYIN_ALONE = 7  # letters of a key term that need no lending word near them (daikuan)
 
 
@@ -217,7 +218,7 @@ def _units(text: str, tables: _Tables) -> list[_Unit]:
 def _syllables(run: str, offset: int, tables: _Tables) -> list[_Unit]:
     """A run of letters as syllables of key terms, or as one unit that matches nothing."""
     whole = [_Unit(offset, offset + len(run), _OTHER, "", False)]
-    if len(run) > 60:
+    if len(run) > _LONGEST_RUN:
         return whole
     best: list[list[_Unit] | None] = [None] * (len(run) + 1)
     best[0] = []
@@ -307,7 +308,7 @@ def _is_ordinary(text: str, candidate: Disguise, words: list[tuple[int, int]], t
         # A run of letters is a row of key-term syllables from end to end, or no unit at all (see ``_syllables``).
         letters = sum("a" <= c <= "z" for c in surface)
         around = text[candidate.start - 1 : candidate.start] + text[candidate.end : candidate.end + 1]
-        return letters < _FEWEST_LETTERS or (letters < 5 and any("a" <= c <= "z" for c in around))
+        return letters < _FEWEST_LETTERS or (letters < _FREE_LETTERS and any("a" <= c <= "z" for c in around))
     if surface in tables.ordinary and not listed:
         return True
     by_start = {span[0]: i for i, span in enumerate(candidate.spans)}
@@ -335,7 +336,7 @@ def _is_sure(text: str, candidate: Disguise, tables: _Tables) -> bool:
     surface = text[candidate.start : candidate.end]
     if candidate.kind != "split_character" or len(candidate.term) < 2:
         return False
-    return bool(_BARE.search(surface)) or any(parts in surface for parts in tables.sure_split)
+    return not _BARE.isdisjoint(surface) or any(parts in surface for parts in tables.sure_split)
 
 
 def _is_doubtful(candidate: Disguise, surface: str, tables: _Tables) -> bool:

@@ -1,0 +1,325 @@
+"""Features of a text looked up once, for all its windows; see ``pipeline.model.features``.
+
+Keys are never built: character n-grams and words are walked through tries, keys made of classes and concepts are matrices. What
+is found is always a row of the weights, -1 where the model has none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..model.artefact import Artefact
+from ..text.concepts import concepts
+from ..text.lexicon import lexicon
+from . import fields as f
+from .folding import BLANK, LINE
+from .jit import Array, kernel
+from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
+from .matcher import in_set
+from .memory import Book, get4, get8, put4
+from .patterns import CLAUSE_END
+from .trie import Builder, number_of, step
+
+# A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and
+# where that one starts.
+WORD_START, WORD_END, WORD_ROW, PAIR_ROW, PREVIOUS = range(5)
+WORD = 5
+
+
+def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
+    """Put tries and matrices of the vocabulary, and the settings, into their fields."""
+    rows = artefact.vocabulary
+    settings = artefact.settings
+    classes = lexicon().names
+    names = concepts().names
+    blocks: dict[str, list[str]] = {letter: [] for letter in "cwb"}
+    for key in rows:
+        if len(key) > 1 and key[0] in blocks and (key[0] != "c" or len(key) - 1 <= settings.longest_gram):
+            if (key[0] == "w" and " " in key) or (key[0] == "b" and key.count(" ") != 1):
+                continue  # no text has such a word or pair
+            blocks[key[0]].append(key)
+    # No word holds a blank, so that words and pairs of words can share a trie.
+    for keys, field in ((blocks["c"], f.GRAMS), (blocks["w"] + blocks["b"], f.WORDS)):
+        trie = builder.strings([key[1:] for key in keys], [rows[key] for key in keys])
+        trie.enter_direct(book, field, len(rows))
+
+    def table(keys: list[str]) -> Array:
+        return np.array([rows.get(key, -1) for key in keys], dtype=np.int32)
+
+    frames = frozenset(settings.frames)
+    book.table(f.PRESENT, table(["U" + a for a in classes]))
+    book.table(f.BESIDE, table([f"N{a}>{b}" for a in classes for b in classes]))
+    book.table(f.TOGETHER, table([f"S{min(a, b)}~{max(a, b)}" for a in classes for b in classes]))
+    book.table(f.CONCEPT_ROW, table(["K" + a for a in names]))
+    book.table(f.CONCEPT_PAIR, table([f"P{min(a, b)}*{max(a, b)}" for a in names for b in names]))
+    framed = [(i, rows["D" + a]) for i, a in enumerate(classes) if a in frames and "D" + a in rows]
+    book.table(f.FRAMES, np.array(framed, dtype=np.int32))
+    book.number(f.FRAME_COUNT, len(framed))
+    book.number(f.LONGEST_GRAM, settings.longest_gram)
+    book.number(f.NEAR, settings.near)
+    book.number(f.WHOLE, settings.window.whole)
+    book.number(f.TARGET, settings.window.target)
+    book.number(f.STRIDE, settings.window.stride)
+
+
+@kernel
+def find_grams(book: int, text: int, length: int, grams: int, starts: int, seconds: int) -> None:
+    """The n-grams the model knows, place by place; see ``GRAM_ROWS``. Line breaks count as blanks. ``seconds`` is scratch."""
+    longest = get8(book, f.LONGEST_GRAM)
+    slots = get8(book, f.GRAMS)
+    mask = get8(book, f.GRAMS + 1)
+    numbers = get8(book, f.GRAMS + 2)
+    # The first two steps from every place do not wait for each other; their states are kept in ``starts`` and ``seconds``.
+    for start in range(length):
+        char = get4(text, start)
+        put4(starts, start, step(slots, mask, 0, BLANK if char == LINE else char))
+    for start in range(length):
+        state = get4(starts, start)
+        if state >= 0 and start + 1 < length and longest > 1:
+            char = get4(text, start + 1)
+            state = step(slots, mask, state, BLANK if char == LINE else char)
+        else:
+            state = -1
+        put4(seconds, start, state)
+    count = 0
+    for start in range(length):
+        state = get4(starts, start)
+        put4(starts, start, count)
+        at = start + 1
+        while state >= 0:
+            row = number_of(state, numbers)
+            if row >= 0:
+                put4(grams, 2 * count, row)
+                put4(grams, 2 * count + 1, at)
+                count += 1
+            if at == start + 1:
+                state = get4(seconds, start)
+            elif at == length or at == start + longest:
+                break
+            else:
+                char = get4(text, at)
+                state = step(slots, mask, state, BLANK if char == LINE else char)
+            at += 1
+    put4(starts, length, count)
+
+
+@kernel
+def _walk(slots: int, mask: int, state: int, text: int, start: int, end: int) -> int:
+    """The state behind ``text[start:end]``, or -1."""
+    for at in range(start, end):
+        if state < 0:
+            return -1
+        state = step(slots, mask, state, get4(text, at))
+    return state
+
+
+@kernel
+def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
+    """Words with their rows; returns how many."""
+    slots = get8(book, f.WORDS)
+    mask = get8(book, f.WORDS + 1)
+    numbers = get8(book, f.WORDS + 2)
+    count = 0
+    start = 0
+    behind = -1  # state behind the word before and a blank
+    previous = -1
+    while start < length:
+        end = get4(ends, start)
+        row = -1
+        pair = -1
+        before = -1
+        # Canonical white space is one blank or line break, always a word of its own.
+        char = get4(text, start)
+        if char != BLANK and char != LINE:
+            if previous >= 0:
+                before = previous
+                state = _walk(slots, mask, behind, text, start, end)
+                if state >= 0:
+                    pair = number_of(state, numbers)
+            behind = _walk(slots, mask, 0, text, start, end)
+            if behind >= 0:
+                row = number_of(behind, numbers)
+                behind = step(slots, mask, behind, BLANK)
+            previous = start
+        put4(words, count * WORD + WORD_START, start)
+        put4(words, count * WORD + WORD_END, end)
+        put4(words, count * WORD + WORD_ROW, row)
+        put4(words, count * WORD + PAIR_ROW, pair)
+        put4(words, count * WORD + PREVIOUS, before)
+        count += 1
+        start = end
+    return count
+
+
+@kernel
+def _behind_clause(book: int, kinds: int, start: int, end: int) -> int:
+    """Place behind the first clause end in a stretch, or -1."""
+    wanted = get4(get8(book, f.CODE), 4 * get4(get8(book, f.ENTRIES), CLAUSE_END) + 1)
+    for at in range(start, end):
+        if in_set(book, wanted, get4(kinds, at)):
+            return at + 1
+    return -1
+
+
+@kernel
+def next_window(book: int, kinds: int, length: int, start: int) -> tuple[int, int]:
+    """End of the window at ``start`` and start of the next one, -1 if it is the last; see ``pipeline.text.windows``."""
+    if length <= get8(book, f.WHOLE):
+        return length, -1
+    target = get8(book, f.TARGET)
+    stride = get8(book, f.STRIDE)
+    end = min(length, start + target)
+    if end < length:
+        place = _behind_clause(book, kinds, end, min(length, end + target // 3))
+        if place >= 0:
+            end = place
+    if end >= length:
+        return end, -1
+    following = start + stride
+    place = _behind_clause(book, kinds, following, min(end, following + stride // 2))
+    return end, place if place >= 0 else following
+
+
+@kernel
+def find_frames(book: int, work: int, rows: int) -> int:
+    """Rows of the frame classes that stand anywhere in the text into ``rows``; returns how many. Call behind ``find_hits``."""
+    frames = get8(book, f.FRAMES)
+    count = 0
+    for i in range(get8(book, f.FRAME_COUNT)):
+        if get4(get8(work, f.LAST_END), get4(frames, 2 * i)) >= 0:
+            put4(rows, count, get4(frames, 2 * i + 1))
+            count += 1
+    return count
+
+
+@kernel
+def first_from(rows: int, count: int, width: int, column: int, start: int) -> int:
+    """Number of the first row whose column reaches ``start``; the column is sorted."""
+    low = 0
+    high = count
+    while low < high:
+        middle = (low + high) // 2
+        if get4(rows, middle * width + column) < start:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def hits_inside(hits: int, total: int, start: int, end: int, inside: int) -> int:
+    """Numbers of the hits within a window into ``inside``; returns how many."""
+    count = 0
+    for i in range(first_from(hits, total, 4, BEGIN, start), total):
+        if get4(hits, 4 * i + BEGIN) >= end:
+            break
+        if get4(hits, 4 * i + FINISH) <= end:
+            put4(inside, count, i)
+            count += 1
+    return count
+
+
+@kernel
+def concepts_inside(work: int, found: int, total: int, start: int, end: int) -> int:
+    """Concepts within a window into ``ORDER``, as found, and the first find of each into ``FIRST_FOUND``; returns how many."""
+    first = get8(work, f.FIRST_FOUND)
+    order = get8(work, f.ORDER)
+    seen = get8(work, f.SEEN)  # 0 for every concept, before and after
+    count = 0
+    for i in range(first_from(found, total, 4, BEGIN, start), total):
+        if get4(found, 4 * i + BEGIN) >= end:
+            break
+        concept = get4(found, 4 * i + WHAT)
+        if get4(found, 4 * i + FINISH) <= end and get4(seen, concept) == 0:
+            put4(seen, concept, 1)
+            put4(first, concept, i)
+            put4(order, count, concept)
+            count += 1
+    for i in range(count):
+        put4(seen, get4(order, i), 0)
+    return count
+
+
+@kernel
+def _add(row: int, stamps: int, stamp: int, rows: int, count: int) -> int:
+    """Add a row that is not there yet; returns how many there are."""
+    if row < 0 or get4(stamps, row) == stamp:
+        return count
+    put4(stamps, row, stamp)
+    put4(rows, count, row)
+    return count + 1
+
+
+@kernel
+def window_rows(
+    book: int,
+    work: int,
+    start: int,
+    end: int,
+    words: int,
+    hits: int,
+    hit_count: int,
+    found: int,
+    found_count: int,
+    frames: int,
+    stamp: int,
+) -> int:
+    """Rows whose feature is in a window, each once, into ``ROW_LIST``; returns how many.
+
+    ``words``, ``frames``: how many there are; the frames are at the end of ``ROW_LIST``, behind a row for every weight.
+    ``STAMPS`` holds a number for every row of the weights, none of them ``stamp``.
+    """
+    stamps = get8(work, f.STAMPS)
+    rows = get8(work, f.ROW_LIST)
+    grams = get8(work, f.GRAM_ROWS)
+    gram_starts = get8(work, f.GRAM_STARTS)
+    count = 0
+    for i in range(get4(gram_starts, start), get4(gram_starts, end)):
+        row = get4(grams, 2 * i)
+        if get4(stamps, row) != stamp and get4(grams, 2 * i + 1) <= end:
+            put4(stamps, row, stamp)
+            put4(rows, count, row)
+            count += 1
+    word_rows = get8(work, f.WORD_ROWS)
+    for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
+        if get4(word_rows, i * WORD + WORD_END) > end:
+            break
+        count = _add(get4(word_rows, i * WORD + WORD_ROW), stamps, stamp, rows, count)
+        if get4(word_rows, i * WORD + PREVIOUS) >= start:
+            count = _add(get4(word_rows, i * WORD + PAIR_ROW), stamps, stamp, rows, count)
+    classes = get8(book, f.CLASS_COUNT)
+    near = get8(book, f.NEAR)
+    beside = get8(book, f.BESIDE)
+    together = get8(book, f.TOGETHER)
+    present = get8(book, f.PRESENT)
+    inside = get8(work, f.INSIDE)
+    total = hits_inside(hits, hit_count, start, end, inside)
+    for i in range(total):
+        a = 4 * get4(inside, i)
+        kind = get4(hits, a + WHAT)
+        a_end = get4(hits, a + FINISH)
+        sentence = get4(hits, a + SENTENCE)
+        count = _add(get4(present, kind), stamps, stamp, rows, count)
+        for j in range(i + 1, total):
+            b = 4 * get4(inside, j)
+            if get4(hits, b + SENTENCE) != sentence:
+                break
+            other = get4(hits, b + WHAT)
+            if other == kind:
+                continue
+            if get4(hits, b + BEGIN) - a_end <= near:
+                count = _add(get4(beside, kind * classes + other), stamps, stamp, rows, count)
+            count = _add(get4(together, kind * classes + other), stamps, stamp, rows, count)
+    total = concepts_inside(work, found, found_count, start, end)
+    order = get8(work, f.ORDER)
+    concept_count = get8(book, f.CONCEPT_COUNT)
+    for i in range(total):
+        concept = get4(order, i)
+        count = _add(get4(get8(book, f.CONCEPT_ROW), concept), stamps, stamp, rows, count)
+        for j in range(i):
+            row = get4(get8(book, f.CONCEPT_PAIR), concept * concept_count + get4(order, j))
+            count = _add(row, stamps, stamp, rows, count)
+    behind = get8(book, f.WEIGHT_ROWS)
+    for i in range(frames):
+        count = _add(get4(rows, behind + i), stamps, stamp, rows, count)
+    return count

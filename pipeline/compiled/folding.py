@@ -1,0 +1,196 @@
+"""First step of the normaliser over code points; see ``pipeline.text.characters``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..resources import read_table
+from ..text.characters import EMOJI, canonical_of
+from ..text.disguise import SEPARATORS
+from . import fields as f
+from .jit import Array, kernel
+from .memory import Book, get4, get8, put4, put8
+
+TOP = 0x110000
+EMOJI_CODE = ord(EMOJI)
+BLANK, LINE = 32, 10
+
+# Marks of a character. The lowest bits number the sound it has in key terms, 0 for none.
+SOUND_MASK = 0xFFF
+SEPARATOR = 1 << 12
+TRADITIONAL = 1 << 13
+LETTER = 1 << 14
+TERM_START = 1 << 15
+SPELLING_START = 1 << 16
+SPLIT_START = 1 << 17
+GATE_START = 1 << 18
+LEXICON_START = 1 << 19
+HAN = 1 << 20
+GAP = 1 << 21
+IS_EMOJI = 1 << 22
+BRACKET = 1 << 23
+TRIGGER = 1 << 24
+LEXICON_TERM = 1 << 25
+BARE = 1 << 26  # a component that never stands alone in ordinary text
+COMMON = 1 << 27  # a character frequent in ordinary prose
+
+_SURROGATES = (0xD800, 0xE000)
+_FIRST_UNASSIGNED = 0x40000  # planes 4 to 13 hold no characters
+_TAGS = (0xE0000, 0xE1000)
+_FIRST_PRIVATE = 0xF0000
+_NOT_PRIVATE = ((0xFFFFE, 0x100000), (0x10FFFE, 0x110000))  # the last two of each plane are no characters
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """``fold[code point]``: the canonical code point, -1 for none, -2 - k for row k of ``expansion``."""
+
+    fold: Array
+    expansion_starts: Array
+    expansion: Array
+    lower_from: Array  # sorted code points whose lower case is another one …
+    lower_to: Array  # … and that one, -1 if it is several
+
+    def enter(self, book: Book, marks: Array) -> None:
+        """Put the tables into their fields; ``marks`` int32 by code point."""
+        canonical = np.where(self.fold >= 0, self.fold, 0)
+        entries = (self.fold.astype(np.int64) & 0xFFFFFFFF) | (marks[canonical].astype(np.int64) << 32)
+        book.table(f.FOLD, entries)
+        book.table(f.MARKS, marks)
+        book.table(f.EXPANSION_STARTS, self.expansion_starts)
+        book.table(f.EXPANSION, self.expansion)
+        book.table(f.LOWER_FROM, self.lower_from)
+        book.table(f.LOWER_TO, self.lower_to)
+        book.number(f.LOWER_COUNT, len(self.lower_from))
+
+
+def build_folding() -> Folding:
+    """Every code point through ``pipeline.text.characters``."""
+    fold = np.arange(TOP, dtype=np.int32)
+    fold[_SURROGATES[0] : _SURROGATES[1]] = -1
+    fold[_FIRST_PRIVATE:] = -1
+    expansions: dict[str, int] = {}
+    for first, last in ((0, _SURROGATES[0]), (_SURROGATES[1], _FIRST_UNASSIGNED), _TAGS, *_NOT_PRIVATE):
+        for code in range(first, last):
+            char = chr(code)
+            canonical = canonical_of(char)
+            if canonical == char:
+                fold[code] = code
+                continue
+            if len(canonical) == 1:
+                fold[code] = ord(canonical)
+            elif canonical:
+                fold[code] = -2 - expansions.setdefault(canonical, len(expansions))
+            else:
+                fold[code] = -1
+    lower = [(c, low) for c in range(0x20000) if (low := chr(c).lower()) != chr(c)]
+    return Folding(
+        fold,
+        np.cumsum([0, *map(len, expansions)], dtype=np.int32),
+        np.array([ord(c) for text in expansions for c in text], dtype=np.int32),
+        np.array([c for c, _ in lower], dtype=np.int32),
+        np.array([ord(low) if len(low) == 1 else -1 for _, low in lower], dtype=np.int32),
+    )
+
+
+def build_marks() -> Array:
+    """Marks that depend on no model and no term."""
+    marks = np.zeros(TOP, dtype=np.int32)
+    marks[[ord(c) for c in SEPARATORS]] |= SEPARATOR
+    marks[[ord(raw) for raw, _ in read_table("text", "traditional.tsv")]] |= TRADITIONAL
+    marks[97:123] |= LETTER
+    marks[0x4E00:0xA000] |= HAN
+    marks[[BLANK, EMOJI_CODE, LINE]] |= GAP
+    marks[EMOJI_CODE] |= IS_EMOJI
+    marks[ord("(")] |= BRACKET
+    return marks
+
+
+@kernel
+def _rank(char: int) -> int:
+    """Which of two gap characters stays: blank, emoji, line break."""
+    if char == BLANK:
+        return 1
+    return 2 if char == EMOJI_CODE else 3
+
+
+# Columns of the facts that :func:`canonicalise` leaves.
+CHANGED, HAN_COUNT, TRADITIONAL_COUNT, ALL_MARKS = range(4)
+
+
+@kernel
+def canonicalise(
+    book: int, raw: int, size: int, text: int, marks: int, starts: int, ends: int, room: int, facts: int
+) -> int:
+    """Canonical characters of a raw text (int32), their marks and their raw spans; returns how many.
+
+    ``facts`` (int64) gets whether anything changed, the Han characters, the traditional ones, and all marks together.
+    Returns -1 if ``room`` is too small.
+    """
+    fold = get8(book, f.FOLD)
+    mark_of = get8(book, f.MARKS)
+    count = 0
+    changed = 0
+    han = 0
+    traditional = 0
+    every = 0
+    gap = False  # whether the last canonical character is a gap
+    for index in range(size):
+        char = get4(raw, index)
+        entry = get8(fold, char)
+        code = (entry << 32) >> 32
+        mark = entry >> 32
+        if 0x4E00 <= char <= 0x9FFF:
+            han += 1
+            if (mark if code == char else get4(mark_of, char)) & TRADITIONAL:
+                traditional += 1
+        if code != char:
+            changed = 1
+            if code < 0:
+                if code == -1:
+                    continue
+                expansion_starts = get8(book, f.EXPANSION_STARTS)
+                expansion = get8(book, f.EXPANSION)
+                for at in range(get4(expansion_starts, -2 - code), get4(expansion_starts, -1 - code)):
+                    if count >= room:
+                        return -1
+                    char = get4(expansion, at)
+                    mark = get4(mark_of, char)
+                    if mark & GAP and gap:
+                        put4(ends, count - 1, index + 1)
+                        if _rank(char) > _rank(get4(text, count - 1)):
+                            put4(text, count - 1, char)
+                            put4(marks, count - 1, mark)
+                        every |= mark
+                        continue
+                    put4(text, count, char)
+                    put4(marks, count, mark)
+                    put4(starts, count, index)
+                    put4(ends, count, index + 1)
+                    count += 1
+                    every |= mark
+                    gap = mark & GAP != 0
+                continue
+        every |= mark
+        if mark & GAP and gap:
+            changed = 1
+            put4(ends, count - 1, index + 1)
+            if _rank(code) > _rank(get4(text, count - 1)):
+                put4(text, count - 1, code)
+                put4(marks, count - 1, mark)
+            continue
+        if count >= room:
+            return -1
+        put4(text, count, code)
+        put4(marks, count, mark)
+        put4(starts, count, index)
+        put4(ends, count, index + 1)
+        count += 1
+        gap = mark & GAP != 0
+    put8(facts, CHANGED, changed)
+    put8(facts, HAN_COUNT, han)
+    put8(facts, TRADITIONAL_COUNT, traditional)
+    put8(facts, ALL_MARKS, every)
+    return count

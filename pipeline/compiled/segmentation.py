@@ -1,0 +1,179 @@
+"""Words of a text: jieba's dictionary, HMM off, the same words as ``pipeline.text.tokens`` gives."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, UsageError
+from . import fields as f
+from .jit import Array, kernel
+from .memory import Book, get4, get8, get_double, put4, put_double
+from .trie import Builder, Trie, code_points, step
+
+_NO_WORD = 1.0
+_DIRECT = 0x10000
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """``words`` leads to states; ``costs[state]`` is the log probability of the word that ends there, 1 for none.
+
+    ``first_states[code point]``: the state behind a single character below 0x10000, -1 for none.
+    """
+
+    words: Trie
+    costs: Array
+    first_states: Array
+    unknown: float
+
+    def enter(self, book: Book) -> None:
+        """Put the dictionary into its fields."""
+        self.words.enter(book, f.DICTIONARY)
+        book.table(f.COSTS, self.costs)
+        book.table(f.FIRST_STATES, self.first_states)
+        book.table(f.UNKNOWN_COST, np.array([self.unknown]))
+
+
+def load_dictionary(builder: Builder) -> Dictionary:
+    """The dictionary that the jieba package brings, read without importing jieba."""
+    path = _path()
+    chars = code_points(path.read_text(encoding="utf-8"))
+    ends = np.flatnonzero(chars == 10)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    blanks = np.flatnonzero(chars == 32)
+    if len(blanks) != 2 * len(ends) or chars[-1] != 10:
+        raise DataError(f"{path}: not jieba's dictionary. Install jieba 0.42.1 again.", code="E_DATA_DICTIONARY")
+    word_ends, tags = blanks[::2], blanks[1::2]
+    frequencies = np.zeros(len(starts), dtype=np.int64)
+    for offset in range(1, int((tags - word_ends).max())):
+        digits = chars[np.minimum(word_ends + offset, len(chars) - 1)]
+        frequencies = np.where(word_ends + offset < tags, frequencies * 10 + digits - 48, frequencies)
+    different, which = np.unique(frequencies, return_inverse=True)
+    # The logarithm of the C library, as the reference takes it: numpy's own may differ in the last place.
+    logs = np.array([math.log(n) if n else -math.inf for n in different.tolist()])
+    # Short and frequent words first: their states, and with them their costs, then lie close together.
+    order = np.lexsort((-frequencies, word_ends - starts))
+    words = builder.spans(chars, starts[order], word_ends[order], order.astype(np.int32))
+    log_total = math.log(int(frequencies.sum()))
+    costs = np.where(words.values >= 0, logs[which][words.values] - log_total, _NO_WORD)
+    edges = words.slots[(words.slots != 0) & (words.slots >> 42 == 0)]  # those of the root
+    heads = edges >> 21 & 0x1FFFFF
+    first_states = np.full(_DIRECT, -1, dtype=np.int32)
+    first_states[heads[heads < _DIRECT]] = (edges & 0x1FFFFF)[heads < _DIRECT]
+    return Dictionary(Trie(words.slots, words.values[:1], words.place), costs, first_states, 0.0 - log_total)
+
+
+def _path() -> Path:
+    spec = find_spec("jieba")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        path = Path(folder) / "dict.txt"
+        if path.is_file():
+            return path
+    raise UsageError(
+        "the compiled scorer reads the dictionary of the jieba package, which is not installed. "
+        "Run: pip install 'loanlint[fast]'",
+        code="E_USAGE_EXTRA",
+    )
+
+
+@kernel
+def _in_block(char: int) -> bool:
+    """Whether jieba looks a character up at all: Han, ASCII letters and digits, and ``+#&._%-``."""
+    if 0x4E00 <= char <= 0x9FFF:
+        return True
+    if char < 0x80:
+        return (
+            48 <= char <= 57
+            or 65 <= char <= 90
+            or 97 <= char <= 122
+            or char == 43
+            or char == 35
+            or char == 38
+            or char == 46
+            or char == 95
+            or char == 37
+            or char == 45
+        )
+    return (
+        0x3400 <= char <= 0x4DBF
+        or 0xF900 <= char <= 0xFAFF
+        or 0x20000 <= char <= 0x2A6DF
+        or 0x2A700 <= char <= 0x2EBEF
+        or 0x2F800 <= char <= 0x2FA1F
+    )
+
+
+@kernel
+def is_alphanumeric(char: int) -> bool:
+    """ASCII letter or digit."""
+    return 48 <= char <= 57 or 65 <= char <= 90 or 97 <= char <= 122
+
+
+@kernel
+def cut_words(book: int, text: int, length: int, ends: int, best: int, following: int) -> None:
+    """End of the word that starts at each place into ``ends``, 0 where none starts.
+
+    ``best`` (double) and ``following`` (int32) are scratch for ``length + 1`` entries.
+    """
+    slots = get8(book, f.DICTIONARY)
+    mask = get8(book, f.DICTIONARY + 1)
+    costs = get8(book, f.COSTS)
+    first_states = get8(book, f.FIRST_STATES)
+    unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
+    start = 0
+    while start < length:
+        if not _in_block(get4(text, start)):
+            # "\r\n" would be one word; the canonical text holds no "\r".
+            put4(ends, start, start + 1)
+            start += 1
+            continue
+        end = start + 1
+        while end < length and _in_block(get4(text, end)):
+            end += 1
+        # The first two steps from every place do not wait for each other; their states are kept in ``ends`` and ``following``.
+        for at in range(start, end):
+            char = get4(text, at)
+            put4(ends, at, get4(first_states, char) if char < _DIRECT else step(slots, mask, 0, char))
+        for at in range(start, end):
+            state = get4(ends, at)
+            more = state >= 0 and at + 1 < end
+            put4(following, at, step(slots, mask, state, get4(text, at + 1)) if more else -1)
+        put_double(best, end, 0.0)
+        for at in range(end - 1, start - 1, -1):
+            chosen = 0
+            value = 0.0
+            state = get4(ends, at)
+            place = at
+            while state >= 0:
+                cost = get_double(costs, state)
+                place += 1
+                if cost < _NO_WORD:
+                    this = cost + get_double(best, place)
+                    if chosen == 0 or this >= value:
+                        chosen = place
+                        value = this
+                if place == at + 1:
+                    state = get4(following, at)
+                else:
+                    state = step(slots, mask, state, get4(text, place)) if place < end else -1
+            put4(ends, at, 0)
+            if chosen == 0:
+                chosen = at + 1
+                value = unknown + get_double(best, chosen)
+            put_double(best, at, value)
+            put4(following, at, chosen)
+        at = start
+        while at < end:
+            to = get4(following, at)
+            if to == at + 1 and is_alphanumeric(get4(text, at)):
+                # Single letters and digits in a row are one word.
+                while to < end and get4(following, to) == to + 1 and is_alphanumeric(get4(text, to)):
+                    to += 1
+            put4(ends, at, to)
+            at = to
+        start = end

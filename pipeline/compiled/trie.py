@@ -1,0 +1,223 @@
+"""Tries as one hash table of edges: exact, compact, and quick to walk from any place of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError
+from .jit import Array, kernel
+from .memory import Book, get1, get4, get8
+
+_CHAR_BITS = 21
+_PAIR_BITS = 1 << 16
+_STATE_MASK = (1 << 21) - 1
+_FACTOR = 0x9E3779B97F4A7C1  # odd; spreads the keys
+
+
+@dataclass(frozen=True, slots=True)
+class Trie:
+    """``slots`` holds ``state << 42 | character << 21 | next state`` (0: empty); ``values`` one number a state, or -1."""
+
+    slots: Array
+    values: Array
+    place: Callable[[Array, Array], int]  # enters slots into an empty table
+
+    def enter(self, book: Book, field: int) -> None:
+        """Put the trie into the three fields from ``field``."""
+        book.table(field, self.slots)
+        book.number(field + 1, len(self.slots) - 1)
+        book.table(field + 2, self.values)
+
+    def enter_direct(self, book: Book, field: int, numbers: int) -> None:
+        """The same, with states renamed to 1 + their value, so that none need be looked up; see :func:`number_of`.
+
+        ``numbers``: how many values there can be, each of at most one key.
+        """
+        names = np.where(self.values >= 0, self.values + 1, 0)
+        unnamed = np.flatnonzero(self.values < 0)
+        names[unnamed[1:]] = numbers + np.arange(1, len(unnamed))  # the first is the root, and stays 0
+        if numbers + len(unnamed) > _STATE_MASK:
+            raise DataError("a table is larger than the compiled scorer can hold; use the plain scorer.")
+        edges = self.slots[self.slots != 0]
+        char = edges >> _CHAR_BITS & _STATE_MASK
+        names = names.astype(np.int64)
+        renamed = names[edges >> 42] << 42 | char << _CHAR_BITS | names[edges & _STATE_MASK]
+        slots = np.zeros_like(self.slots)
+        self.place(renamed, slots)
+        book.table(field, slots)
+        book.number(field + 1, len(slots) - 1)
+        book.number(field + 2, numbers)
+
+
+@kernel
+def step(slots: int, mask: int, state: int, char: int) -> int:
+    """The state behind ``char``, or -1. ``slots`` is an address."""
+    key = (state << _CHAR_BITS) | char
+    at = ((key * _FACTOR) >> 24) & mask
+    while True:
+        slot = get8(slots, at)
+        if slot == 0:
+            return -1
+        if slot >> 21 == key:
+            return slot & _STATE_MASK
+        at = (at + 1) & mask
+
+
+@kernel
+def number_of(state: int, numbers: int) -> int:
+    """Value of a state of a trie entered by ``enter_direct``, or -1."""
+    return state - 1 if state <= numbers else -1
+
+
+@kernel
+def longest_at(book: int, trie: int, text: int, start: int, length: int) -> tuple[int, int]:
+    """Value and end of the longest key at ``start`` of a text (int32), or (-1, start)."""
+    slots = get8(book, trie)
+    mask = get8(book, trie + 1)
+    values = get8(book, trie + 2)
+    state = 0
+    found = -1
+    found_end = start
+    at = start
+    while at < length:
+        state = step(slots, mask, state, get4(text, at))
+        if state < 0:
+            break
+        at += 1
+        value = get4(values, state)
+        if value >= 0:
+            found = value
+            found_end = at
+    return found, found_end
+
+
+@kernel
+def exact(book: int, trie: int, text: int, start: int, end: int) -> int:
+    """Value of the key that is the whole of ``text[start:end]``, or -1."""
+    slots = get8(book, trie)
+    mask = get8(book, trie + 1)
+    state = 0
+    for at in range(start, end):
+        state = step(slots, mask, state, get4(text, at))
+        if state < 0:
+            return -1
+    return get4(get8(book, trie + 2), state)
+
+
+@kernel
+def starts_at(book: int, trie: int, text: int, start: int, length: int) -> bool:
+    """Whether a key begins at ``start``."""
+    slots = get8(book, trie)
+    mask = get8(book, trie + 1)
+    values = get8(book, trie + 2)
+    state = 0
+    for at in range(start, length):
+        state = step(slots, mask, state, get4(text, at))
+        if state < 0:
+            return False
+        if get4(values, state) >= 0:
+            return True
+    return False
+
+
+@kernel
+def _place(slots: Array, slot: int) -> None:
+    mask = len(slots) - 1
+    at = (((slot >> 21) * _FACTOR) >> 24) & mask
+    while slots[at] != 0:
+        at = (at + 1) & mask
+    slots[at] = slot
+
+
+@kernel
+def insert(chars: Array, starts: Array, ends: Array, numbers: Array, slots: Array, values: Array) -> int:
+    """Fill ``slots`` and ``values`` with keys; the first of equal keys counts. Returns the number of states."""
+    mask = len(slots) - 1
+    address = slots.ctypes.data
+    states = 1
+    values[0] = -1
+    for key in range(len(starts)):
+        state = 0
+        for at in range(starts[key], ends[key]):
+            char = int(chars[at])
+            following = step(address, mask, state, char)
+            if following < 0:
+                following = states
+                values[following] = -1
+                states += 1
+                _place(slots, (state << 42) | (char << 21) | following)
+            state = following
+        if values[state] < 0:
+            values[state] = numbers[key]
+    return states
+
+
+@kernel
+def rehash(old: Array, new: Array) -> int:
+    """Copy the edges of one table into another."""
+    for slot in old:
+        if slot != 0:
+            _place(new, slot)
+    return 0
+
+
+def code_points(text: str) -> Array:
+    """The characters of a text as int32, in memory of their own."""
+    return np.frombuffer(bytearray(text.encode("utf-32-le", "surrogatepass")), dtype=np.int32)
+
+
+def pair_bits(keys: Iterable[str]) -> Array:
+    """Bits that tell whether a key of two characters or more may begin with two; see :func:`has_pair`."""
+    bits = np.zeros(_PAIR_BITS // 8, dtype=np.uint8)
+    for key in keys:
+        if len(key) > 1:
+            bit = (ord(key[0]) * 31 + ord(key[1])) & (_PAIR_BITS - 1)
+            bits[bit >> 3] |= 1 << (bit & 7)
+    return bits
+
+
+@kernel
+def has_pair(bits: int, text: int, at: int) -> bool:
+    """Whether a key may begin with the characters at ``at`` and ``at + 1``."""
+    bit = (get4(text, at) * 31 + get4(text, at + 1)) & (_PAIR_BITS - 1)
+    return get1(bits, bit >> 3) >> (bit & 7) & 1 != 0
+
+
+class Builder:
+    """Builds tries with compiled functions."""
+
+    def __init__(
+        self,
+        insert: Callable[[Array, Array, Array, Array, Array, Array], int],
+        rehash: Callable[[Array, Array], int],
+    ) -> None:
+        self._insert = insert
+        self._rehash = rehash
+
+    def strings(self, keys: Sequence[str], numbers: Sequence[int] | None = None) -> Trie:
+        """Trie of ``keys``; the value of a key is its number, by default its position."""
+        ends = np.cumsum([0, *map(len, keys)], dtype=np.int64)
+        values = np.arange(len(keys)) if numbers is None else np.array(numbers)
+        return self.spans(code_points("".join(keys)), ends[:-1], ends[1:], values.astype(np.int32))
+
+    def spans(self, chars: Array, starts: Array, ends: Array, numbers: Array) -> Trie:
+        """Trie of the keys ``chars[start:end]``."""
+        most = int((ends - starts).sum()) + 1
+        if most > _STATE_MASK:
+            raise DataError("a table is larger than the compiled scorer can hold; use the plain scorer.")
+        slots = np.zeros(_size(most), dtype=np.int64)
+        values = np.full(most, -1, dtype=np.int32)
+        states = self._insert(chars, starts, ends, numbers, slots, values)
+        if _size(states) < len(slots):
+            smaller = np.zeros(_size(states), dtype=np.int64)
+            self._rehash(slots, smaller)
+            slots = smaller
+        return Trie(slots, values[:states].copy(), self._rehash)
+
+
+def _size(states: int) -> int:
+    """Number of slots: a power of two, at most half full, for most steps lead nowhere and must find that out soon."""
+    return 1 << max(4, (2 * states - 1).bit_length())
