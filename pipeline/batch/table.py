@@ -1,0 +1,139 @@
+"""Verdicts as Arrow columns, and the step that every engine over Arrow batches can call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .scoring import PageVerdict, RowVerdict, Scored, Scorer
+
+_CODE = pa.struct([("code", pa.string()), ("p", pa.float64()), ("severity", pa.int8())])
+_EVIDENCE = pa.struct(
+    [
+        ("start", pa.int32()),
+        ("end", pa.int32()),
+        ("raw", pa.string()),
+        ("canonical", pa.string()),
+        ("code", pa.string()),
+        ("weight", pa.float64()),
+    ]
+)
+_SEGMENT = pa.struct(
+    [
+        ("role", pa.string()),
+        ("path", pa.string()),
+        ("text", pa.string()),
+        ("severity", pa.int8()),
+        ("p_misleading", pa.float64()),
+        ("codes", pa.list_(_CODE)),
+        ("evidence", pa.list_(_EVIDENCE)),
+    ]
+)
+_TYPES: dict[str, pa.DataType] = {
+    "severity": pa.int8(),
+    "label": pa.string(),
+    "p_misleading": pa.float64(),
+    "flagged": pa.bool_(),
+    "action": pa.string(),
+    "codes": pa.list_(_CODE),
+    "stance": pa.string(),
+    "signals": pa.list_(pa.string()),
+    "evidence": pa.list_(_EVIDENCE),
+    "evasion_kinds": pa.list_(pa.string()),
+    "abstain": pa.bool_(),
+    "model_version": pa.string(),
+    "article_severity": pa.int8(),
+    "promo_exposure": pa.int32(),
+    "segments": pa.list_(_SEGMENT),
+}
+REPEATING = ("severity", "label", "action", "stance", "model_version", "signals", "evasion_kinds", "codes")
+
+
+def verdict_names(pages: bool, prefix: str = "") -> tuple[str, ...]:
+    """Names of the verdict columns."""
+    fields = PageVerdict.__struct_fields__ if pages else RowVerdict.__struct_fields__
+    return tuple(prefix + name for name in fields)
+
+
+def verdict_schema(pages: bool = False, prefix: str = "") -> pa.Schema:
+    """Schema of the verdict columns, of texts or of pages."""
+    return pa.schema([(name, _TYPES[name.removeprefix(prefix)]) for name in verdict_names(pages, prefix)])
+
+
+def verdict_arrays(scored: Scored, pages: bool = False) -> list[pa.Array]:
+    """The verdict columns, in the order of :func:`verdict_schema`."""
+    rows = np.array(scored.rows, dtype=np.int64)
+    arrays: list[pa.Array] = []
+    for name in verdict_names(pages):
+        values = list(map(attrgetter(name), scored.verdicts))
+        kind = _TYPES[name]
+        quiet = getattr(scored.quiet, name)
+        if pa.types.is_list(kind):
+            arrays.append(_lists(scored.count, rows, values, kind))
+        elif pa.types.is_string(kind):
+            arrays.append(_strings(scored.count, rows, values, quiet))
+        else:
+            column = np.full(scored.count, quiet, dtype=kind.to_pandas_dtype())
+            column[rows] = values
+            arrays.append(pa.array(column, type=kind))
+    return arrays
+
+
+def _lists(count: int, rows: Any, values: list[Sequence[Any]], kind: pa.DataType) -> pa.Array:
+    sizes = np.zeros(count + 1, dtype=np.int32)
+    sizes[rows + 1] = [len(v) for v in values]
+    flat = [_plain(item) for value in values for item in value]
+    return pa.ListArray.from_arrays(
+        pa.array(np.cumsum(sizes, dtype=np.int32)), pa.array(flat, type=kind.value_type), type=kind
+    )
+
+
+def _plain(item: Any) -> Any:
+    """A struct as a dict; strings as they are."""
+    if isinstance(item, str):
+        return item
+    names = getattr(item, "__slots__", None) or item.__struct_fields__
+    return {
+        name: [_plain(v) for v in value] if isinstance(value := getattr(item, name), tuple) else value for name in names
+    }
+
+
+def _strings(count: int, rows: Any, values: list[str], quiet: str) -> pa.Array:
+    numbers = {quiet: 0}
+    column = np.zeros(count, dtype=np.int32)
+    column[rows] = [numbers.setdefault(value, len(numbers)) for value in values]
+    return pc.take(pa.array(list(numbers), type=pa.string()), pa.array(column))
+
+
+def score_batch(batch: pa.RecordBatch, scorer: Scorer, text_column: str = "text", prefix: str = "") -> pa.RecordBatch:
+    """``batch`` with the verdict columns after its own. A null text counts as empty: nothing to judge."""
+    texts = texts_of(batch.column(text_column))
+    scored = scorer.score(texts)
+    return with_verdicts(batch, verdict_arrays(scored), verdict_names(False, prefix))
+
+
+def with_verdicts(batch: pa.RecordBatch, arrays: list[pa.Array], names: Sequence[str]) -> pa.RecordBatch:
+    """``batch`` with more columns."""
+    return pa.RecordBatch.from_arrays([*batch.columns, *arrays], [*batch.schema.names, *names])
+
+
+def texts_of(column: pa.Array) -> pa.Array:
+    """A column as an array of strings without nulls."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        column = column.cast(pa.large_string())
+    return pc.fill_null(column, "") if column.null_count else column
+
+
+def score_pages_batch(
+    batch: pa.RecordBatch, judge: Callable[[Sequence[str]], Scored], html_column: str, prefix: str = ""
+) -> pa.RecordBatch:
+    """``batch`` of pages with the verdict columns of pages."""
+    scored = judge(texts_of(batch.column(html_column)).to_pylist())
+    return with_verdicts(batch, verdict_arrays(scored, True), verdict_names(True, prefix))

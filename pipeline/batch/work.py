@@ -1,0 +1,102 @@
+"""What a worker process does: one shard in, a part file out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from pathlib import Path
+
+import pyarrow as pa
+
+from .pages import quiet_page, score_pages
+from .reading import Chunk, Reader
+from .scoring import Scored, Scorer, load_scorer
+from .settings import Job
+from .sinks import open_part
+from .sources import Input, Reject, Shard
+from .summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A shard that was worked on: the part file, what it holds, what was rejected, and the lines that were passed."""
+
+    shard: Shard
+    part: Path
+    summary: Summary
+    rejects: list[Reject]
+    lines: int
+
+
+class Worker:
+    """Scores shards with one loaded model."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        pa.set_cpu_count(1)
+        settings = job.settings
+        self._job = job
+        self._folder = folder
+        self._scorer: Scorer = load_scorer(settings.model, settings.check, settings.engine)
+        self._reader = Reader(job)
+
+    @property
+    def model_version(self) -> str:
+        """Version of the model."""
+        return self._scorer.model_version
+
+    def run(self, item: Input, shard: Shard, limit: int | None) -> Done:
+        """Score a shard (at most ``limit`` rows of it) into a part file."""
+        path = self._folder / f"part-{shard.index}-{os.getpid()}"
+        summary = Summary(model_version=self._scorer.model_version)
+        rejects: list[Reject] = []
+        lines = 0
+        with path.open("wb") as file:
+            part = open_part(self._job, file)
+            for chunk in self._reader.chunks(item, shard, limit):
+                scored = self._score(chunk)
+                summary.read += chunk.read
+                summary.reject(chunk.rejects)
+                summary.add(scored, chunk.ids, chunk.urls)
+                summary.written += part.write(chunk, scored)
+                rejects += [
+                    Reject(r.line + lines if r.line else 0, r.reason, r.message, r.rows, r.file) for r in chunk.rejects
+                ]
+                lines += chunk.lines
+            part.close()
+        summary.shorten()
+        return Done(shard, path, summary, rejects, lines)
+
+    def _score(self, chunk: Chunk) -> Scored:
+        if len(chunk.texts) == 0:
+            quiet = quiet_page(self.model_version) if self._job.pages else self._scorer.quiet
+            return Scored(0, [], [], quiet)
+        if self._job.pages:
+            return score_pages(chunk.texts, self._scorer)
+        return self._scorer.score(chunk.texts)
+
+
+_worker: Worker | None = None
+
+
+def start(job: Job, folder: Path) -> None:
+    """Make this process a worker. It ends with its parent, and leaves Ctrl-C to it."""
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker = Worker(job, folder)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def run(item: Input, shard: Shard, limit: int | None) -> Done:
+    """Work on a shard in a worker process."""
+    assert _worker is not None
+    return _worker.run(item, shard, limit)
