@@ -21,7 +21,7 @@ from .verdict import CodeScore, EvasionNote, Evidence, LegalNote, Segment, Verdi
 OPERATING_POINTS = ("high_precision", "balanced", "high_recall")
 FAIL_ON = ("borderline", "misleading", "illegal")
 QUESTION_CHANNEL = "ugc_question"
-_ROUTED_STANCES = ("user_question", "complaint", "warning", "news_case", "legal_qa", "meta_list")
+ROUTED_STANCES = ("user_question", "complaint", "warning", "news_case", "legal_qa", "meta_list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class Classifier:
         if severity < 2:
             return action
         sure = p >= self.artefact.operating_points["high_precision"].thresholds[1]
-        return action if sure and stance not in _ROUTED_STANCES else "human_review"
+        return action if sure and stance not in ROUTED_STANCES else "human_review"
 
 
 def _severity(p: tuple[float, float, float], point: OperatingPoint) -> int:

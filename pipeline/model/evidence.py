@@ -13,8 +13,8 @@ from .artefact import SEVERITY_HEADS, Artefact
 from .features import Document, occurrences
 
 KEEP = 3
-_SHARE = 0.25
-_LONGEST = 16
+SHARE = 0.25
+LONGEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,11 @@ def explain(document: Document, window: tuple[int, int], artefact: Artefact, cod
         weight = sum(share[s - start : e - start])
         if weight > 0:
             scored.append((weight, s, e))
-    scored.sort(key=lambda c: (-c[0], c[1]))
+    # Equal weights may differ in their last bits: rounded, they go by position on every machine and in every scorer.
+    scored.sort(key=lambda c: (-round(c[0], 9), c[1]))
     kept: list[Span] = []
     for weight, s, e in scored:
-        if len(kept) == KEEP or (kept and weight < _SHARE * kept[0].weight):
+        if len(kept) == KEEP or (kept and weight < SHARE * kept[0].weight):
             break
         if any(s < k.end and k.start < e for k in kept):
             continue
@@ -74,7 +75,7 @@ def _candidates(document: Document, window: tuple[int, int]) -> list[tuple[int, 
     start, end = window
     spans = {(f.start, f.end) for f in document.found if f.start >= start and f.end <= end}
     spans |= {(h.start, h.end) for h in document.hits if h.start >= start and h.end <= end}
-    short = {(s, e) for s, e in spans if 2 <= e - s <= _LONGEST}
+    short = {(s, e) for s, e in spans if 2 <= e - s <= LONGEST}
     if not short:
         short = {(s, e) for s, e in document.words if s >= start and e <= end and e - s >= 2}
     return sorted(short)

@@ -43,7 +43,7 @@ def _canonical(char: str, table: dict[int, str]) -> str:
         for part in folded.lower():
             if unicodedata.category(part) in _DROPPED_CATEGORIES:
                 continue
-            out.append(" " if part.isspace() else table.get(ord(part), part))
+            out.append(" " if part.isspace() else table[ord(part)])
         return "".join(out)
     if category[0] == "L" and (decomposed := unicodedata.normalize("NFD", char)) != char:
         return _canonical(decomposed[0], table) if decomposed[0].isascii() else char.lower()
@@ -63,6 +63,13 @@ def table() -> dict[int, str]:
     pairs.update({ord(c): "-" for c in "‐‑‒–—―−"})
     pairs.update({ord("。"): "。", ord("、"): "、", 0x20E3: "", 0x3000: " "})
     return _Table(pairs)
+
+
+def canonical_of(char: str) -> str:
+    """Canonical characters of one character."""
+    lookup = table()
+    known = lookup.get(ord(char))
+    return _canonical(char, lookup) if known is None else known
 
 
 def canonicalise(raw: str) -> tuple[str, OffsetMap]:

@@ -20,3 +20,15 @@ def fold_syllable(syllable: str) -> str:
         if syllable.endswith(long):
             return syllable[: -len(long)] + short
     return syllable
+
+
+def spellings_of(folded: str) -> set[str]:
+    """Every syllable that folds to ``folded``.
+
+    >>> sorted(spellings_of("zan"))
+    ['zan', 'zang', 'zhan', 'zhang']
+    """
+    found = {folded}
+    found |= {s[: -len(short)] + long for s in found for long, short in _FINALS if s.endswith(short)}
+    found |= {long + s[len(short) :] for s in found for long, short in _INITIALS if s.startswith(short)}
+    return {s for s in found if fold_syllable(s) == folded}

@@ -1,0 +1,408 @@
+"""The compiled classifier: as ``pipeline.Classifier``, and batches as columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import date as Date
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..classifier import (
+    DEFAULT_SETTINGS,
+    FAIL_ON,
+    QUESTION_CHANNEL,
+    ROUTED_STANCES,
+    CheckSettings,
+    Classifier,
+)
+from ..errors import ModelError, UsageError
+from ..model.artefact import Artefact, load_artefact
+from ..resources import default_model_path, read_table
+from ..taxonomy import SEVERITY_LABELS, taxonomy
+from ..text.concepts import concepts
+from ..text.normalise import MOSTLY_TRADITIONAL
+from ..verdict import CodeScore, EvasionNote, Evidence, LegalNote, Segment, Verdict
+from .batches import batches
+from .columns import Columns, Evasions, EvidenceSpans
+from .disguises import KINDS, build_disguises
+from .engine import (
+    CHARS,
+    CHARS_END,
+    CODE,
+    EVASION_KIND,
+    EVASION_TERM,
+    GATED,
+    RAW_END,
+    RAW_START,
+    TEXT,
+    TOO_SHORT,
+    Output,
+    Settings,
+    Tables,
+    build_extras,
+)
+from .entries import entries
+from .features import build_sizes, build_vocabulary
+from .folding import Folding, build_folding
+from .jit import Array
+from .lexemes import build_lexemes
+from .patterns import build_patterns
+from .scores import build_model, build_signals
+from .segmentation import Dictionary, load_dictionary
+from .trie import Builder
+
+_TOLERANCE = 1e-6
+
+
+class CompiledClassifier(Classifier):
+    """A loaded model behind compiled functions. Safe to share between threads, which then run side by side.
+
+    ``check`` and ``check_many`` give what those of ``Classifier`` give; ``judge`` is the plain one. :meth:`score` gives
+    columns, and is what a batch should use.
+    """
+
+    def __init__(self, artefact: Artefact) -> None:
+        super().__init__(artefact)
+        self._tables, self._terms = _build(artefact)
+        self._judge = entries().judge
+        known = taxonomy()
+        self._codes_known = tuple(known.codes.values())
+        self._actions = tuple(known.actions)
+        self._stances = tuple(known.stances)
+        self._signals_known = tuple(known.signals)
+        self._places = ("CN", *(row[0] for row in read_table("lexicon", "jurisdiction.tsv")))
+        self._verify()
+
+    def score(
+        self,
+        texts: Sequence[str] | Any,
+        settings: CheckSettings = DEFAULT_SETTINGS,
+        *,
+        channel: str | None | Sequence[str | None] = None,
+    ) -> Columns:
+        """Verdicts on a batch as columns.
+
+        ``texts``: a list of strings, or a pyarrow array or chunked array of strings (null counts as empty); ``channel`` one for
+        all, or one a text.
+        """
+        questions = _questions(channel, len(texts))
+        point = self.artefact.operating_points[settings.operating_point]
+        how = Settings(np.array(point.thresholds, dtype=np.float64), settings.explain, MOSTLY_TRADITIONAL)
+        parts: list[Output] = []
+        at = 0
+        for chars, offsets in batches(texts):
+            count = len(offsets) - 1
+            parts.append(self._judge(chars, offsets, questions[at : at + count], self._tables, how))
+            at += count
+        return self._columns(parts, settings)
+
+    def verdicts(
+        self,
+        texts: Sequence[str],
+        settings: CheckSettings = DEFAULT_SETTINGS,
+        *,
+        channel: str | None | Sequence[str | None] = None,
+        ids: Sequence[str] | None = None,
+    ) -> list[Verdict]:
+        """Verdicts on a batch as objects; ids are their positions unless given."""
+        columns = self.score(texts, settings, channel=channel)
+        return _Objects(self, columns, settings).verdicts(texts, ids)
+
+    def check(
+        self,
+        text: str,
+        settings: CheckSettings = DEFAULT_SETTINGS,
+        *,
+        id: str = "",
+        channel: str | None = None,
+        segment: Segment | None = None,
+    ) -> Verdict:
+        """Verdict on one text; see ``Classifier.check``."""
+        columns = self.score([text], settings, channel=channel)
+        return _Objects(self, columns, settings).verdicts([text], [id], segment)[0]
+
+    def check_many(
+        self, texts: Iterable[str], settings: CheckSettings = DEFAULT_SETTINGS, *, channel: str | None = None
+    ) -> list[Verdict]:
+        """Verdicts in the order of ``texts``; ids are their positions."""
+        return self.verdicts(list(texts), settings, channel=channel)
+
+    def legal_notes(self, codes: Sequence[CodeScore], on: Date) -> tuple[LegalNote, ...]:
+        """References that the codes of a promotion may engage."""
+        return self._legal(codes, on)
+
+    def _columns(self, parts: list[Output], settings: CheckSettings) -> Columns:
+        if not parts:
+            parts = [self._judge(*_NOTHING, self._tables, Settings(np.zeros(3), False, MOSTLY_TRADITIONAL))]
+        first = np.cumsum([0, *(len(part.severity) for part in parts)])
+        first_char = np.cumsum([0, *(len(part.evidence_chars) for part in parts)])
+        out = Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        _shift(out.scored, [len(p.scored) for p in parts], first)
+        _shift(out.evidence[:, TEXT], [len(p.evidence) for p in parts], first)
+        _shift(out.evidence[:, CHARS], [len(p.evidence) for p in parts], first_char)
+        _shift(out.evidence[:, CHARS_END], [len(p.evidence) for p in parts], first_char)
+        _shift(out.evasions[:, TEXT], [len(p.evasions) for p in parts], first)
+        said = out.evidence_chars.tobytes().decode("utf-32-le")
+        spans = zip(out.evidence[:, CHARS].tolist(), out.evidence[:, CHARS_END].tolist(), strict=True)
+        gated = (out.flags & GATED) != 0
+        return Columns(
+            severity=out.severity,
+            probabilities=out.probabilities,
+            score=np.rint(100 * out.probabilities[:, 1]).astype(np.int8),
+            flagged=out.severity >= 1 + FAIL_ON.index(settings.fail_on),
+            abstain=(out.flags & TOO_SHORT) != 0,
+            gated=gated,
+            stance=out.stance,
+            action=self._action_numbers(out),
+            jurisdiction=out.jurisdiction,
+            codes=out.codes,
+            signals=out.signals,
+            scored=out.scored,
+            code_probabilities=self._code_probabilities(out.scores),
+            evidence=EvidenceSpans(
+                text=out.evidence[:, TEXT],
+                start=out.evidence[:, RAW_START],
+                end=out.evidence[:, RAW_END],
+                code=out.evidence[:, CODE],
+                weight=out.evidence_weights,
+                canonical=[said[s:e] for s, e in spans],
+            ),
+            evasions=Evasions(
+                text=out.evasions[:, TEXT],
+                start=out.evasions[:, RAW_START],
+                end=out.evasions[:, RAW_END],
+                kind=out.evasions[:, EVASION_KIND],
+                term=out.evasions[:, EVASION_TERM],
+            ),
+            severity_names=SEVERITY_LABELS,
+            stance_names=self._stances,
+            action_names=self._actions,
+            jurisdiction_names=self._places,
+            code_names=tuple(code.id for code in self._codes_known),
+            signal_names=self._signals_known,
+            evasion_kinds=KINDS,
+            evasion_terms=self._terms,
+            model_version=self.version,
+            taxonomy_version=self._taxonomy.version,
+        )
+
+    def _code_probabilities(self, scores: Array) -> Array:
+        heads = self._tables.model.code_heads
+        calibration = self._tables.model.calibration[heads]
+        x = calibration[:, 0] * scores[:, heads] + calibration[:, 1]
+        small = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+    def _action_numbers(self, out: Output) -> Array:
+        """As ``Classifier._action`` decides."""
+        number = {name: i for i, name in enumerate(self._actions)}
+        by_severity = np.array([number[s.action] for s in self._taxonomy.severities], dtype=np.int8)
+        routed = np.array([stance in ROUTED_STANCES for stance in self._stances])
+        sure = out.probabilities[:, 1] >= self.artefact.operating_points["high_precision"].thresholds[1]
+        by_hand = (out.severity >= 2) & ~(sure & ~routed[out.stance])
+        return np.where(by_hand, number["human_review"], by_severity[out.severity]).astype(np.int8)
+
+    def _verify(self) -> None:
+        """Refuse to work where the compiled functions do not give the scores of the plain scorer."""
+        lines = (self.artefact.path / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+        texts = [json.loads(line)["text"] for line in lines]
+        how = Settings(np.zeros(3), False, MOSTLY_TRADITIONAL)
+        for text in texts:
+            _, document, expected = self._scorer.score(text)
+            (part,) = batches([text])
+            given = self._judge(*part, np.zeros(1, dtype=np.uint8), self._tables, how)
+            same = (len(given.scored) == 0) == expected.gated
+            if same and document is not None:
+                same = bool(np.allclose(given.scores[0], expected.values, rtol=0, atol=_TOLERANCE))
+            if not same:
+                raise ModelError(
+                    f"{self.artefact.path}: the compiled scorer does not give the scores of the plain one on this machine. "
+                    "Use the plain scorer, and report this with the versions of numba, jieba and rjieba.",
+                    code="E_MODEL_COMPILED",
+                )
+
+
+_NOTHING = (np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.uint8))
+
+
+class _Objects:
+    """Columns turned into ``Verdict`` objects."""
+
+    def __init__(self, classifier: CompiledClassifier, columns: Columns, settings: CheckSettings) -> None:
+        self._columns = columns
+        self._classifier = classifier
+        self._date = settings.date or Date.today()
+        self._codes = tuple(taxonomy().codes.values())
+        self._legal: dict[int, tuple[LegalNote, ...]] = {}
+
+    def verdicts(self, texts: Sequence[str], ids: Sequence[str] | None, segment: Segment | None = None) -> list[Verdict]:
+        columns = self._columns
+        evidence = _by_text(columns.evidence, columns.evidence.text)
+        evasions = _by_text(columns.evasions, columns.evasions.text)
+        chances = dict(zip(columns.scored.tolist(), columns.code_probabilities, strict=True))
+        rows = zip(
+            texts,
+            columns.severity.tolist(),
+            columns.score.tolist(),
+            columns.probabilities[:, 1].tolist(),
+            columns.flagged.tolist(),
+            columns.action.tolist(),
+            columns.codes.tolist(),
+            columns.signals.tolist(),
+            columns.stance.tolist(),
+            columns.jurisdiction.tolist(),
+            columns.abstain.tolist(),
+            strict=True,
+        )
+        found = []
+        for i, (text, severity, score, p, flagged, action, code, signal, stance, place, abstain) in enumerate(rows):
+            codes = self._code_scores(code, severity, chances[i]) if code else ()
+            jurisdiction = columns.jurisdiction_names[place]
+            legal = self._legal_notes(code, codes) if severity >= 2 and jurisdiction == "CN" else ()
+            found.append(
+                Verdict(
+                    id=str(i) if ids is None else ids[i],
+                    text=text,
+                    severity=severity,
+                    label=SEVERITY_LABELS[severity],
+                    score=score,
+                    p_misleading=p,
+                    flagged=flagged,
+                    action=columns.action_names[action],
+                    codes=codes,
+                    signals=_named(signal, columns.signal_names) if signal else (),
+                    stance=columns.stance_names[stance],
+                    evidence=self._evidence(text, *evidence[i]) if i in evidence else (),
+                    evasions=self._evasions(text, *evasions[i]) if i in evasions else (),
+                    legal_refs=legal,
+                    jurisdiction_hint=jurisdiction,
+                    segment=segment,
+                    model_version=columns.model_version,
+                    taxonomy_version=columns.taxonomy_version,
+                    abstain=abstain,
+                )
+            )
+        return found
+
+    def _code_scores(self, mask: int, severity: int, chances: Array) -> tuple[CodeScore, ...]:
+        found = [
+            CodeScore(code.id, float(chances[k]), min(severity, code.upgrade or code.severity))
+            for k, code in enumerate(self._codes)
+            if mask >> k & 1
+        ]
+        return tuple(sorted(found, key=lambda c: -c.p))
+
+    def _legal_notes(self, mask: int, codes: Sequence[CodeScore]) -> tuple[LegalNote, ...]:
+        if mask not in self._legal:
+            self._legal[mask] = self._classifier.legal_notes(codes, self._date)
+        return self._legal[mask]
+
+    def _evidence(self, text: str, first: int, last: int) -> tuple[Evidence, ...]:
+        spans = self._columns.evidence
+        names = self._columns.code_names
+        return tuple(
+            Evidence(s, e, text[s:e], spans.canonical[k], names[c] if c >= 0 else None, round(w, 4))
+            for k, s, e, c, w in zip(
+                range(first, last),
+                spans.start[first:last].tolist(),
+                spans.end[first:last].tolist(),
+                spans.code[first:last].tolist(),
+                spans.weight[first:last].tolist(),
+                strict=True,
+            )
+        )
+
+    def _evasions(self, text: str, first: int, last: int) -> tuple[EvasionNote, ...]:
+        notes = self._columns.evasions
+        columns = self._columns
+        return tuple(
+            EvasionNote(columns.evasion_kinds[k], s, e, text[s:e], columns.evasion_terms[t])
+            for k, s, e, t in zip(
+                notes.kind[first:last].tolist(),
+                notes.start[first:last].tolist(),
+                notes.end[first:last].tolist(),
+                notes.term[first:last].tolist(),
+                strict=True,
+            )
+        )
+
+
+def _named(mask: int, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for k, name in enumerate(names) if mask >> k & 1)
+
+
+def _by_text(rows: EvidenceSpans | Evasions, texts: Array) -> dict[int, tuple[int, int]]:
+    """First and last row of each text."""
+    found = {}
+    at = 0
+    for text, group in groupby(texts.tolist()):
+        count = sum(1 for _ in group)
+        found[text] = (at, at + count)
+        at += count
+    return found
+
+
+def _shift(column: Array, counts: list[int], first: Array) -> None:
+    """Add to the entries of each part where the part begins."""
+    column += np.repeat(first[: len(counts)], counts).astype(column.dtype)
+
+
+def _questions(channel: str | None | Sequence[str | None], count: int) -> Array:
+    if channel is None or isinstance(channel, str):
+        return np.full(count, channel == QUESTION_CHANNEL, dtype=np.uint8)
+    if len(channel) != count:
+        raise UsageError(f"{len(channel)} channels for {count} texts; give one for all, or one a text.")
+    return np.array([c == QUESTION_CHANNEL for c in channel], dtype=np.uint8)
+
+
+@cache
+def _folding() -> Folding:
+    return build_folding()
+
+
+@cache
+def _dictionary() -> Dictionary:
+    return load_dictionary(_builder())
+
+
+def _builder() -> Builder:
+    made = entries()
+    return Builder(made.insert, made.rehash)
+
+
+def _build(artefact: Artefact) -> tuple[Tables, tuple[str, ...]]:
+    """Tables of a model, and the terms that evasions stand for."""
+    builder = _builder()
+    shared = _folding()
+    folding = Folding(shared.fold, shared.expansion_starts, shared.expansion, shared.marks.copy())
+    disguises, terms = build_disguises(builder, folding)
+    names = concepts().names
+    contact = names.index("contact") if "contact" in names else -1
+    out_of_scope = list(taxonomy().stances).index("out_of_scope")
+    tables = Tables(
+        folding=folding,
+        disguises=disguises,
+        regex=build_patterns(),
+        dictionary=_dictionary(),
+        lexemes=build_lexemes(builder),
+        vocabulary=build_vocabulary(builder, artefact),
+        sizes=build_sizes(artefact.settings),
+        model=build_model(artefact),
+        signals=build_signals(),
+        extras=build_extras(builder, artefact.gate, folding, contact, out_of_scope),
+    )
+    return tables, terms
+
+
+def load_compiled(model: str | Path | None = None) -> CompiledClassifier:
+    """The compiled classifier of a model directory; the shipped one by default.
+
+    The first call on a machine compiles for some seconds. Raises ``ModelError``, ``DataError`` for patterns it cannot take,
+    and ``UsageError`` if the extra ``fast`` is not installed.
+    """
+    return CompiledClassifier(load_artefact(Path(model) if model is not None else default_model_path()))
