@@ -24,7 +24,7 @@ def layout(inputs: list[Input], settings: BatchSettings) -> Job:
     """The job of a run. Raises ``UsageError`` where the columns asked for are not there, and ``InputError``."""
     kind = inputs[0].kind
     pages = kind in ("page", "warc") or settings.html_column is not None
-    schema = _schema(inputs, kind, settings)
+    schema = _schema(inputs, kind, settings, verdict_names(pages, settings.prefix))
     if schema is not None:
         _check(schema, kind, settings, pages)
     elif settings.sink != "jsonl":
@@ -32,11 +32,16 @@ def layout(inputs: list[Input], settings: BatchSettings) -> Job:
     return Job(settings, kind, pages, schema.serialize().to_pybytes() if schema is not None else None)
 
 
-def _schema(inputs: list[Input], kind: str, settings: BatchSettings) -> pa.Schema | None:
+def _schema(inputs: list[Input], kind: str, settings: BatchSettings, added: tuple[str, ...]) -> pa.Schema | None:
     if kind == "jsonl":
-        if settings.sink == "jsonl" or inputs[0].path == STANDARD_STREAM:
+        if inputs[0].path == STANDARD_STREAM:
             return None
-        return infer_schema(_sample(inputs))
+        rows = _sample(inputs, 1 if settings.sink == "jsonl" else _SAMPLE_ROWS)
+        _refuse_taken(set().union(*rows[:1]), added)
+        if settings.sink == "jsonl":
+            return None
+        # Later rows that have such a field are rejected one by one.
+        return infer_schema([{name: value for name, value in row.items() if name not in added} for row in rows])
     if kind == "parquet":
         return _first(inputs, parquet.read_schema).remove_metadata()
     if kind == "warc":
@@ -60,21 +65,21 @@ def _first(inputs: list[Input], read: Any) -> Any:
     raise problem
 
 
-def _sample(inputs: list[Input]) -> list[dict[str, Any]]:
+def _sample(inputs: list[Input], wanted: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     size = 0
     for item in inputs:
         try:
             for block in whole_lines(raw_chunks(Path(item.path))):
                 size += len(block)
-                for line in block.split(b"\n")[:_SAMPLE_ROWS]:
+                for line in block.split(b"\n", wanted)[:wanted]:
                     try:
                         row = msgspec.json.decode(line)
                     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                         continue
                     if isinstance(row, dict):
                         rows.append(row)
-                if size > BLOCK or len(rows) >= _SAMPLE_ROWS:
+                if size > BLOCK or len(rows) >= wanted:
                     return rows
         except (Damage, OSError):
             continue
@@ -83,12 +88,7 @@ def _sample(inputs: list[Input]) -> list[dict[str, Any]]:
 
 def _check(schema: pa.Schema, kind: str, settings: BatchSettings, pages: bool) -> None:
     names = schema.names
-    taken = [name for name in verdict_names(pages, settings.prefix) if name in names]
-    if taken:
-        raise UsageError(
-            f"the input has a column {taken[0]!r} already; choose another --prefix, such as --prefix loanlint_.",
-            code="E_USAGE_COLUMN",
-        )
+    _refuse_taken(set(names), verdict_names(pages, settings.prefix))
     if kind in ("page", "warc", "jsonl"):
         return
     wanted = [settings.judged_column, *(c for c in (settings.id_column, settings.url_column) if c is not None)]
@@ -112,5 +112,14 @@ def _check(schema: pa.Schema, kind: str, settings: BatchSettings, pages: bool) -
     if not any(check(plain) for check in textual):
         raise UsageError(
             f"column {settings.judged_column!r} holds {found}, not text; name another with --text-column.",
+            code="E_USAGE_COLUMN",
+        )
+
+
+def _refuse_taken(names: set[str], added: tuple[str, ...]) -> None:
+    taken = [name for name in added if name in names]
+    if taken:
+        raise UsageError(
+            f"the input has a column {taken[0]!r} already; choose another --prefix, such as --prefix loanlint_.",
             code="E_USAGE_COLUMN",
         )

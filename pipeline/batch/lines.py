@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -84,7 +85,7 @@ class LineDecoder:
             return None
         if len(rows) != count:
             return None
-        texts = [getattr(row, self._text_field) for row in rows]
+        texts = list(map(attrgetter(self._text_field), rows))
         if set(map(type, texts)) != {str} or max(map(len, texts)) > self._longest:
             return None
         return Lines(
@@ -92,11 +93,13 @@ class LineDecoder:
             count, count,
         )  # fmt: skip
 
-    def _values(self, rows: list[Any], name: str) -> list[Any] | None:
-        values = [getattr(row, name) for row in rows]
-        if all(value is msgspec.UNSET for value in values):
+    @staticmethod
+    def _values(rows: list[Any], name: str) -> list[Any] | None:
+        values = list(map(attrgetter(name), rows))
+        missing = values.count(msgspec.UNSET)
+        if missing == len(values):
             return None
-        return [None if value is msgspec.UNSET else value for value in values]
+        return [None if value is msgspec.UNSET else value for value in values] if missing else values
 
     def _one_by_one(self, block: bytes, limit: int | None) -> Lines:
         heads: list[bytes] = []

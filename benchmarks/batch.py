@@ -1,0 +1,149 @@
+"""Whole files, against the plain pipeline: python benchmarks/batch.py TEXTS.jsonl [--ads ADS.jsonl] [--size MB].
+
+The plain pipeline is jieba.lcut, TfidfVectorizer (words and pairs) and LogisticRegression in one process, fitted on the corpus of
+this repository. A file of the size asked for is drawn at random from the texts (field ``text``), with a share of advertisements;
+it is then judged Parquet → Parquet and JSONL → JSONL with one and with two workers. The plain rate is measured before and after
+each of them, since machines are shared. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SAMPLE = 8_000
+
+
+def texts_of(path: Path) -> list[str]:
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as lines:
+        return [text for line in lines if (text := json.loads(line)["text"])]
+
+
+def drawn(texts: list[str], ads: list[str], share: float, size: int) -> Iterator[str]:
+    rng = random.Random(7)
+    written = 0
+    while written < size:
+        text = rng.choice(ads if ads and rng.random() < share else texts)
+        written += len(text.encode()) + 40
+        yield text
+
+
+def make_files(folder: Path, texts: Iterator[str]) -> int:
+    """``in.jsonl`` and ``in.parquet``; returns the number of rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
+    count = 0
+    held: list[str] = []
+
+    def flush() -> None:
+        nonlocal count
+        ids = range(count, count + len(held))
+        lines.writelines(json.dumps({"id": i, "text": t}, ensure_ascii=False) + "\n" for i, t in zip(ids, held, strict=True))
+        table.write_table(pa.table([list(ids), held], schema=schema), row_group_size=1 << 20)
+        count += len(held)
+        held.clear()
+
+    with (folder / "in.jsonl").open("w", encoding="utf-8") as lines, pq.ParquetWriter(folder / "in.parquet", schema) as table:
+        for text in texts:
+            held.append(text)
+            if len(held) == 1 << 20:
+                flush()
+        flush()
+    return count
+
+
+class Plain:
+    """The plain pipeline."""
+
+    def __init__(self, texts: list[str]) -> None:
+        import jieba
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        jieba.setLogLevel(60)
+        jieba.initialize()
+        rows = [
+            json.loads(line)
+            for path in sorted((REPOSITORY / "data" / "corpus").glob("*.jsonl"))
+            for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+        vectors = TfidfVectorizer(tokenizer=jieba.lcut, token_pattern=None, ngram_range=(1, 2), lowercase=False)
+        self._model = make_pipeline(vectors, LogisticRegression(max_iter=500))
+        self._model.fit([row["text"] for row in rows], [row["severity"] >= 2 for row in rows])
+        self._sample = texts
+
+    def rate(self) -> float:
+        """Texts a second."""
+        start = time.perf_counter()
+        self._model.predict_proba(self._sample)
+        return len(self._sample) / (time.perf_counter() - start)
+
+
+def judged(source: Path, out: Path, workers: int) -> tuple[float, float]:
+    """Seconds of a run, start of Python and loading of the model included, and the memory of its largest process in MB."""
+    command = [sys.executable, "-m", "pipeline.cli", "batch", str(source), "--out", str(out), "--quiet"]
+    start = time.perf_counter()
+    process = subprocess.Popen([*command, "--workers", str(workers)], cwd=REPOSITORY)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if os.waitstatus_to_exitcode(status) not in (0, 1):
+        raise SystemExit("the run failed")
+    out.unlink()
+    return seconds, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("texts", type=Path, help="JSONL (also .gz) of ordinary text")
+    parser.add_argument("--ads", type=Path, help="JSONL of loan advertisements to mix in")
+    parser.add_argument("--share", type=float, default=0.01, help="share of advertisements")
+    parser.add_argument("--size", type=int, default=1000, help="MB of JSONL to make")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="where to put the files, a temporary folder by default")
+    options: Any = parser.parse_args()
+    texts = texts_of(options.texts)
+    ads = texts_of(options.ads) if options.ads else []
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        rows = make_files(folder, drawn(texts, ads, options.share, options.size << 20))
+        plain = Plain(list(drawn(texts, ads, options.share, 1 << 40 if False else SAMPLE * 150))[:SAMPLE])
+        judged(folder / "in.jsonl", folder / "warm.jsonl", 1) if options.size <= 20 else None
+        size = (folder / "in.jsonl").stat().st_size / 1e6
+        print(f"{rows:,} rows, {size:,.0f} MB as JSONL, {(folder / 'in.parquet').stat().st_size / 1e6:,.0f} MB as Parquet\n")
+        print("| run | seconds | rows/s | plain rows/s | × plain | peak MB of a process |")
+        print("|---|---|---|---|---|---|")
+        for kind in ("parquet", "jsonl"):
+            seconds: dict[int, float] = {}
+            for workers in (1, 2):
+                before = plain.rate()
+                runs = [judged(folder / f"in.{kind}", folder / f"out.{kind}", workers) for _ in range(options.rounds)]
+                rate = statistics.mean((before, plain.rate()))
+                seconds[workers] = statistics.median(s for s, _ in runs)
+                fast = rows / seconds[workers]
+                memory = max(m for _, m in runs)
+                print(
+                    f"| {kind} → {kind}, {workers} worker{'s' * (workers > 1)} | {seconds[workers]:.1f} | {fast:,.0f} |"
+                    f" {rate:,.0f} | {fast / rate:.0f} | {memory:.0f} |",
+                    flush=True,
+                )
+            print(f"| 2 workers against 1 | | {seconds[1] / seconds[2]:.2f} × | | | |")
+
+
+if __name__ == "__main__":
+    main()
