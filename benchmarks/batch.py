@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ SAMPLE = 8_000
 
 
 def texts_of(path: Path) -> list[str]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        return [text for line in lines if (text := json.loads(line)["text"])]
+    data = path.read_bytes()
+    lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8").splitlines()
+    return [text for line in lines if (text := json.loads(line)["text"])]
 
 
 def drawn(texts: list[str], ads: list[str], share: float, size: int) -> Iterator[str]:
@@ -53,12 +54,17 @@ def make_files(folder: Path, texts: Iterator[str]) -> int:
     def flush() -> None:
         nonlocal count
         ids = range(count, count + len(held))
-        lines.writelines(json.dumps({"id": i, "text": t}, ensure_ascii=False) + "\n" for i, t in zip(ids, held, strict=True))
+        lines.writelines(
+            json.dumps({"id": i, "text": t}, ensure_ascii=False) + "\n" for i, t in zip(ids, held, strict=True)
+        )
         table.write_table(pa.table([list(ids), held], schema=schema), row_group_size=1 << 20)
         count += len(held)
         held.clear()
 
-    with (folder / "in.jsonl").open("w", encoding="utf-8") as lines, pq.ParquetWriter(folder / "in.parquet", schema) as table:
+    with (
+        (folder / "in.jsonl").open("w", encoding="utf-8") as lines,
+        pq.ParquetWriter(folder / "in.parquet", schema) as table,
+    ):
         for text in texts:
             held.append(text)
             if len(held) == 1 << 20:
@@ -122,10 +128,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         rows = make_files(folder, drawn(texts, ads, options.share, options.size << 20))
-        plain = Plain(list(drawn(texts, ads, options.share, 1 << 40 if False else SAMPLE * 150))[:SAMPLE])
-        judged(folder / "in.jsonl", folder / "warm.jsonl", 1) if options.size <= 20 else None
+        plain = Plain(list(islice(drawn(texts, ads, options.share, sys.maxsize), SAMPLE)))
         size = (folder / "in.jsonl").stat().st_size / 1e6
-        print(f"{rows:,} rows, {size:,.0f} MB as JSONL, {(folder / 'in.parquet').stat().st_size / 1e6:,.0f} MB as Parquet\n")
+        print(
+            f"{rows:,} rows, {size:,.0f} MB as JSONL, {(folder / 'in.parquet').stat().st_size / 1e6:,.0f} MB as Parquet\n"
+        )
         print("| run | seconds | rows/s | plain rows/s | × plain | peak MB of a process |")
         print("|---|---|---|---|---|---|")
         for kind in ("parquet", "jsonl"):

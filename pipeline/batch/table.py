@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .scoring import PageVerdict, RowVerdict, Scored, Scorer
+from .pages import quiet_page
+from .scoring import PageVerdict, RowVerdict, Scored, Scorer, quiet_verdict
 
 _CODE = pa.struct([("code", pa.string()), ("p", pa.float64()), ("severity", pa.int8())])
 _EVIDENCE = pa.struct(
@@ -131,9 +133,17 @@ def texts_of(column: pa.Array) -> pa.Array:
     return pc.fill_null(column, "") if column.null_count else column
 
 
-def score_pages_batch(
-    batch: pa.RecordBatch, judge: Callable[[Sequence[str]], Scored], html_column: str, prefix: str = ""
-) -> pa.RecordBatch:
-    """``batch`` of pages with the verdict columns of pages."""
-    scored = judge(texts_of(batch.column(html_column)).to_pylist())
-    return with_verdicts(batch, verdict_arrays(scored, True), verdict_names(True, prefix))
+def scored_of(batch: pa.RecordBatch, pages: bool = False, prefix: str = "") -> Scored:
+    """The verdicts that stand in the columns of a batch, which has a row at least."""
+    kind = PageVerdict if pages else RowVerdict
+    names = verdict_names(pages, prefix)
+    version = batch.column(prefix + "model_version")[0].as_py()
+    quiet = quiet_page(version) if pages else quiet_verdict(version)
+    told = pc.or_(
+        pc.or_(pc.greater(batch.column(prefix + "p_misleading"), 0.0), batch.column(prefix + "abstain")),
+        pc.not_equal(batch.column(prefix + "stance"), quiet.stance),
+    )
+    rows = pc.indices_nonzero(told).to_pylist()
+    found = batch.select(names).filter(told).to_pylist()
+    verdicts = [msgspec.convert({n.removeprefix(prefix): v for n, v in row.items()}, kind) for row in found]
+    return Scored(batch.num_rows, rows, verdicts, quiet)
