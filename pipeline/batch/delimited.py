@@ -13,11 +13,10 @@ from typing import Any
 
 from ..errors import InputError
 from .settings import MAX_ROW
-from .sources import SHARD_BYTES, Input, Reject
+from .sources import Input, Reject
 from .streams import is_compressed, raw_chunks, whole_lines
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-_BLOCK = SHARD_BYTES // 4
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -60,7 +59,7 @@ def _header(lines: bytes, item: Input) -> tuple[tuple[str, ...], str, int, int]:
     return tuple(names), encoding, mark + sum(map(len, taken)), len(taken)
 
 
-def record_blocks(item: Input, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def record_blocks(item: Input, columns: tuple[str, ...], wanted: int) -> Iterator[dict[str, Any]]:
     """Shards of whole records; ``payload`` is ``(encoding, column names, bytes)``."""
     source = whole_lines(raw_chunks(Path(item.path)))
     first = next(source, b"")
@@ -76,7 +75,7 @@ def record_blocks(item: Input, columns: tuple[str, ...]) -> Iterator[dict[str, A
         yield {"rejects": (Reject(0, "other_columns", message),), "weight": item.size}
         return
     packed = is_compressed(Path(item.path))
-    for piece in _Cutter(DELIMITERS[item.kind]).pieces(chain([first[size:]], source)):
+    for piece in _Cutter(DELIMITERS[item.kind], wanted).pieces(chain([first[size:]], source)):
         body = piece.pop("payload", b"")
         if body:
             piece["payload"] = (encoding, names, body)
@@ -92,7 +91,8 @@ class _Cutter:
     next.
     """
 
-    def __init__(self, delimiter: str) -> None:
+    def __init__(self, delimiter: str, wanted: int) -> None:
+        self._wanted = wanted
         self._delimiter = delimiter
         self._queue: deque[bytes] = deque()
         self._source: Iterator[bytes] = iter(())
@@ -143,7 +143,7 @@ class _Cutter:
                 continue
             done += taken
             size += sum(map(len, taken))
-            if done and (ended or size >= _BLOCK):
+            if done and (ended or size >= self._wanted):
                 yield {"payload": b"".join(done)}
                 done, size = [], 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +67,22 @@ def _first(inputs: list[Input], read: Any) -> Any:
 
 
 def _sample(inputs: list[Input], wanted: int) -> list[dict[str, Any]]:
+    """The first rows of the inputs that are objects, as many as wanted or as a few blocks hold."""
     rows: list[dict[str, Any]] = []
     size = 0
     for item in inputs:
-        try:
+        with suppress(Damage, OSError):
             for block in whole_lines(raw_chunks(Path(item.path))):
-                size += len(block)
-                for line in block.split(b"\n", wanted)[:wanted]:
-                    try:
+                for line in block.split(b"\n"):
+                    with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                         row = msgspec.json.decode(line)
-                    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-                        continue
-                    if isinstance(row, dict):
-                        rows.append(row)
-                if size > BLOCK or len(rows) >= wanted:
+                        if isinstance(row, dict):
+                            rows.append(row)
+                    if len(rows) == wanted:
+                        return rows
+                size += len(block)
+                if size > 2 * BLOCK:
                     return rows
-        except (Damage, OSError):
-            continue
     return rows
 
 

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 from ..errors import InputError
 from .sources import Input, Reject
 
-_PIECE = 64 << 20
 _MOST_PIECES = 4
 _BATCH_BYTES = 16 << 20
 _MOST_ROWS = 1 << 16
@@ -31,7 +30,7 @@ def read_schema(item: Input) -> pa.Schema:
         ) from error
 
 
-def row_ranges(item: Input, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def row_ranges(item: Input, columns: tuple[str, ...], wanted: int) -> Iterator[dict[str, Any]]:
     """Shards of row groups.
 
     A large row group makes several: rows before a shard's first are decoded and passed over, which costs less than a worker that
@@ -52,7 +51,7 @@ def row_ranges(item: Input, columns: tuple[str, ...]) -> Iterator[dict[str, Any]
     for group in range(metadata.num_row_groups):
         described = metadata.row_group(group)
         rows = described.num_rows
-        pieces = max(1, min(_MOST_PIECES, described.total_byte_size // _PIECE))
+        pieces = max(1, min(_MOST_PIECES, described.total_byte_size // wanted))
         for k in range(pieces):
             weight = item.size * rows // (pieces * max(1, metadata.num_rows))
             left -= weight

@@ -72,12 +72,18 @@ class Reader:
             yield Chunk([], rejects=list(shard.rejects), read=sum(r.rows for r in shard.rejects), lines=1)
         if shard.payload is None and shard.stop == 0:
             return
-        for chunk in self._read(item, shard):
+        rows = self._read(item, shard)
+        while self._left is None or self._left > 0:
+            try:
+                chunk = next(rows, None)
+            except OSError as error:
+                reject = Reject(1, "unreadable", f"cannot be read any further ({error.strerror or error})")
+                chunk, rows = Chunk([], rejects=[reject], read=1), iter(())
+            if chunk is None:
+                return
             yield chunk
             if self._left is not None:
                 self._left -= chunk.read
-                if self._left <= 0:
-                    return
 
     # ------------------------------------------------------------ JSONL
 

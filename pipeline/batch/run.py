@@ -100,7 +100,6 @@ def run_batch(settings: BatchSettings, progress: Callable[[Progress], None] | No
             output.finish()
         except OSError as error:
             raise _disk(error, settings) from error
-        stack.pop_all() if isinstance(output, FileOutput) else None
     if settings.report is not None:
         from .report import write_report
 
@@ -129,6 +128,7 @@ def _asked(inputs: list[Input], settings: BatchSettings) -> dict[str, Any]:
         "check": (check.operating_point, check.fail_on),
         "only_flagged": settings.only_flagged,
         "limit": settings.limit,
+        "shard_bytes": settings.shard_bytes,
     }
 
 
@@ -145,6 +145,8 @@ def _run(inputs: list[Input], job: Job, output: Output, progress: Callable[[Prog
                 continue
             try:
                 _take(result(), inputs, output)
+            except BrokenPipeError:
+                raise
             except OSError as error:
                 raise _disk(error, settings) from error
             if progress is not None:
@@ -168,7 +170,7 @@ def _shards(inputs: list[Input], job: Job) -> Iterator[Shard]:
     import pyarrow as pa
 
     columns = tuple(pa.ipc.read_schema(pa.py_buffer(job.schema)).names) if job.schema is not None else ()
-    return plan(inputs, columns)
+    return plan(inputs, columns, job.settings.shard_bytes)
 
 
 def _in_order(

@@ -25,7 +25,7 @@ class BatchSettings:
     ``out_format`` one of ``OUT_FORMATS``, by default as the name of ``out`` says; ``text_column`` holds the text (default
     ``text``), or ``html_column`` a page; ``id_column`` and ``url_column`` (default ``id``, ``url`` where there is one) name the
     row and its domain in the summary; ``prefix`` goes before the names of the verdict columns; ``limit`` rows to read;
-    ``workers`` processes; ``resume`` goes on with an interrupted run; ``report`` an HTML file to write.
+    ``workers`` processes; ``shard_bytes`` of input are worked on, and safely written, at a time; ``resume`` goes on with an interrupted run; ``report`` an HTML file to write.
     """
 
     inputs: tuple[str, ...]
@@ -44,6 +44,7 @@ class BatchSettings:
     model: Path | None = None
     engine: str = "auto"
     check: CheckSettings = field(default_factory=CheckSettings)
+    shard_bytes: int = 16 << 20
 
     def __post_init__(self) -> None:
         if not self.inputs:

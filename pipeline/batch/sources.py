@@ -15,7 +15,6 @@ from ..errors import InputError, UsageError
 from .settings import STANDARD_STREAM
 from .streams import Damage, blocks, is_compressed, raw_chunks, standard_input
 
-SHARD_BYTES = 16 << 20
 PAGES_PER_SHARD = 128
 
 _SUFFIXES = {
@@ -137,19 +136,22 @@ def _input(path: Path, name: str, kind: str) -> Input:
     return Input(os.path.abspath(path), name, kind, size)
 
 
-def plan(inputs: list[Input], columns: tuple[str, ...]) -> Iterator[Shard]:
-    """The shards of all inputs, in order. ``columns`` are those of the first CSV or Parquet file; the others must have them."""
-    for index, (number, piece) in enumerate(_pieces(inputs, columns)):
+def plan(inputs: list[Input], columns: tuple[str, ...], size: int) -> Iterator[Shard]:
+    """The shards of all inputs, in order, of about ``size`` bytes.
+
+    ``columns`` are those of the first CSV or Parquet file; the others must have them.
+    """
+    for index, (number, piece) in enumerate(_pieces(inputs, columns, size)):
         yield Shard(index=index, file=number, **piece)
 
 
-def _pieces(inputs: list[Input], columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _pieces(inputs: list[Input], columns: tuple[str, ...], size: int) -> Iterator[tuple[int, dict[str, Any]]]:
     if inputs[0].kind == "page":
-        yield from _page_groups(inputs)
+        yield from _page_groups(inputs, size)
         return
     for number, item in enumerate(inputs):
         try:
-            for piece in _cut(item, columns):
+            for piece in _cut(item, columns, size):
                 yield number, piece
         except Damage as damage:
             yield number, {"rejects": (Reject(1, damage.reason, damage.message),)}
@@ -157,43 +159,43 @@ def _pieces(inputs: list[Input], columns: tuple[str, ...]) -> Iterator[tuple[int
             yield number, {"rejects": (Reject(0, "unreadable", f"cannot be read ({error.strerror or error})"),)}
 
 
-def _cut(item: Input, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _cut(item: Input, columns: tuple[str, ...], size: int) -> Iterator[dict[str, Any]]:
     if item.kind == "jsonl":
-        return _jsonl(item)
+        return _jsonl(item, size)
     if item.kind == "parquet":
         from .parquet import row_ranges
 
-        return row_ranges(item, columns)
+        return row_ranges(item, columns, 4 * size)
     if item.kind == "warc":
         from .warc import record_groups
 
-        return record_groups(item)
+        return record_groups(item, size // 4)
     from .delimited import record_blocks
 
-    return record_blocks(item, columns)
+    return record_blocks(item, columns, size // 4)
 
 
-def _jsonl(item: Input) -> Iterator[dict[str, Any]]:
+def _jsonl(item: Input, size: int) -> Iterator[dict[str, Any]]:
     if item.path == STANDARD_STREAM:
         for block in blocks(standard_input(), 1):
             yield {"payload": block, "weight": len(block)}
         return
     path = Path(item.path)
     if not is_compressed(path):
-        for start in range(0, item.size, SHARD_BYTES):
-            stop = min(item.size, start + SHARD_BYTES)
+        for start in range(0, item.size, size):
+            stop = min(item.size, start + size)
             yield {"start": start, "stop": stop, "weight": stop - start}
         return
-    for block in blocks(raw_chunks(path), SHARD_BYTES // 2):
+    for block in blocks(raw_chunks(path), size // 2):
         yield {"payload": block}
     # How far a compressed file is read cannot be told from its text: it counts when it is done.
     yield {"payload": b"", "weight": item.size}
 
 
-def _page_groups(inputs: list[Input]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _page_groups(inputs: list[Input], size: int) -> Iterator[tuple[int, dict[str, Any]]]:
     first, weight = 0, 0
     for number, item in enumerate(inputs):
         weight += item.size
-        if number + 1 - first == PAGES_PER_SHARD or weight >= SHARD_BYTES or number + 1 == len(inputs):
+        if number + 1 - first == PAGES_PER_SHARD or weight >= size or number + 1 == len(inputs):
             yield first, {"payload": [(i.path, i.name) for i in inputs[first : number + 1]], "weight": weight}
             first, weight = number + 1, 0

@@ -2,7 +2,7 @@
 
 ``OUT.partial/`` holds ``data`` (the output so far), ``rejects``, ``remembered`` (what the format needs at the end) and ``journal.jsonl``:
 first what the run was asked, then a line for each shard that is safely in ``data``. Nothing that stands after the sizes in the last
-whole line of the journal counts. Only a complete output gets its final name.
+whole line of the journal counts. Only a complete output gets its final name; from then on ``complete`` says that nothing but renaming is left.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol
 
@@ -67,8 +68,8 @@ class FileOutput:
     def __init__(self, job: Job, asked: dict[str, Any]) -> None:
         settings = job.settings
         self._out = Path(settings.out)
-        self.folder = self._out.with_name(self._out.name + ".partial")
-        self.rejects_path = self._out.with_name(self._out.name + ".rejects.jsonl")
+        self.folder = self._named(".partial")
+        self.rejects_path = self._named(".rejects.jsonl")
         self._joiner = joiner(job)
         self._pending: list[bytes] = []
         self._synced = time.monotonic()
@@ -89,15 +90,20 @@ class FileOutput:
         journal = self.folder / "journal.jsonl"
         question = msgspec.json.encode(asked) + b"\n"
         resumed = settings.resume and journal.exists() and self._restore(journal, question)
-        for part in self.folder.glob("part-*"):
-            part.unlink()
+        self._complete = resumed and (self.folder / "complete").exists()
+        for left in [*self.folder.glob("part-*"), *(() if self._complete else (self.folder / "complete",))]:
+            left.unlink(missing_ok=True)
         self._files: list[IO[bytes]] = []
+        if self._complete:
+            self.state.shards = sys.maxsize
+            return
         for name, size in zip(_FILES, self.state.sizes, strict=True):
             file = (self.folder / name).open("r+b" if resumed else "w+b")
             file.truncate(size)
             file.seek(size)
             self._files.append(file)
-        self._journal = journal.open("r+b" if resumed else "wb")
+        self._journal = journal.open("r+b" if resumed else "w+b")
+        self._files.append(self._journal)
         if resumed:
             self._journal.truncate(self._journal_size)
             self._journal.seek(0, os.SEEK_END)
@@ -133,7 +139,7 @@ class FileOutput:
     def add(self, done: Done, rejects: bytes) -> None:
         """Take in the part of a shard, and delete it."""
         state = self.state
-        data, bad, notes = self._files
+        data, bad, notes, _ = self._files
         notes.write(self._joiner.add(done.part, data, done.summary.written))  # type: ignore[arg-type]
         bad.write(rejects)
         done.part.unlink()
@@ -144,7 +150,7 @@ class FileOutput:
             lines=state.lines,
             groups=self._joiner.groups,
             rows=self._joiner.rows,
-            sizes=[file.tell() for file in self._files],
+            sizes=[file.tell() for file in (data, bad, notes)],
             summary=done.summary,
         )
         state.shards = entry.shards
@@ -154,7 +160,7 @@ class FileOutput:
 
     def _sync(self) -> None:
         """What the journal tells must be on the disk before it is told."""
-        for file in self._files:
+        for file in self._files[:-1]:
             _flush(file)
         self._journal.writelines(self._pending)
         _flush(self._journal)
@@ -163,31 +169,44 @@ class FileOutput:
 
     def finish(self) -> None:
         """Give output, rejects and summary their final names."""
-        data, _, notes = self._files
-        notes.seek(0)
-        data.write(self._joiner.end(notes.read()))
-        for file in self._files:
-            _flush(file)
-        if self.state.summary.rejected:
-            os.replace(self.folder / "rejects", self.rejects_path)
-        else:
-            self.rejects_path.unlink(missing_ok=True)
-        written = self.folder / "summary"
-        written.write_bytes(msgspec.json.format(msgspec.json.encode(self.state.summary), indent=1) + b"\n")
-        os.replace(written, self._out.with_name(self._out.name + ".summary.json"))
-        os.replace(self.folder / "data", self._out)
+        if not self._complete:
+            data, _, notes, _ = self._files
+            self._sync()
+            notes.seek(0)
+            data.write(self._joiner.end(notes.read()))
+            _flush(data)
+            summary = msgspec.json.format(msgspec.json.encode(self.state.summary), indent=1) + b"\n"
+            for name, content in (("summary", summary), ("complete", b"")):
+                with (self.folder / name).open("wb") as file:
+                    file.write(content)
+                    _flush(file)
+            _sync_folder(self.folder)
+        for name, final in (
+            ("rejects", self.rejects_path),
+            ("summary", self._named(".summary.json")),
+            ("data", self._out),
+        ):
+            staged = self.folder / name
+            if name == "rejects" and not self.state.summary.rejected:
+                final.unlink(missing_ok=True)
+            elif staged.exists():
+                os.replace(staged, final)
         _sync_folder(self._out.parent)
         self.close()
         shutil.rmtree(self.folder)
 
+    def _named(self, suffix: str) -> Path:
+        return self._out.with_name(self._out.name + suffix)
+
     def close(self) -> None:
-        """Write down how far the run came."""
-        try:
+        """Write down how far the run came. Where even that fails, for a full disk, the journal tells of what is safe."""
+        with suppress(OSError):
             if self._pending:
                 self._sync()
-        finally:
-            for file in (*self._files, self._journal, self._lock):
+        for file in (*self._files, self._lock):
+            with suppress(OSError):
                 file.close()
+        self._files.clear()
 
 
 class StreamOutput:

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from ..errors import InputError
 from ..pages.encoding import decode
 from .settings import MAX_ROW
-from .sources import SHARD_BYTES, Input, Reject
+from .sources import Input, Reject
 from .streams import Damage, is_compressed, raw_chunks
 
 COLUMNS = ("url", "record_id", "date", "http_status", "encoding")
-_GROUP = SHARD_BYTES // 4
 _RECORDS = 512
 _HEAD = 64 << 10
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.I)
@@ -72,7 +71,7 @@ class _Buffer:
             size -= step
 
 
-def record_groups(item: Input) -> Iterator[dict[str, Any]]:
+def record_groups(item: Input, wanted: int) -> Iterator[dict[str, Any]]:
     """Shards of records; ``payload`` is a list of the bytes of records, and of ``Reject`` in the place of damaged ones."""
     packed = is_compressed(Path(item.path))
     group: list[bytes | Reject] = []
@@ -80,7 +79,7 @@ def record_groups(item: Input) -> Iterator[dict[str, Any]]:
     for record in _records(_Buffer(raw_chunks(Path(item.path)))):
         group.append(record)
         size += len(record) if isinstance(record, bytes) else 0
-        if size >= _GROUP or len(group) == _RECORDS:
+        if size >= wanted or len(group) == _RECORDS:
             yield {"payload": group, "weight": 0 if packed else size}
             group, size = [], 0
     yield {"payload": group, "weight": item.size if packed else size}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
@@ -53,19 +54,18 @@ class Worker:
         summary = Summary(model_version=self._scorer.model_version)
         rejects: list[Reject] = []
         lines = 0
-        with path.open("wb") as file:
-            part = open_part(self._job, file)
+        with path.open("wb") as file, closing(open_part(self._job, file)) as part:
             for chunk in self._reader.chunks(item, shard, limit):
                 scored = self._score(chunk)
                 summary.read += chunk.read
                 summary.reject(chunk.rejects)
-                summary.add(scored, chunk.ids, chunk.urls)
-                summary.written += part.write(chunk, scored)
+                if scored.count:
+                    summary.add(scored, chunk.ids, chunk.urls)
+                    summary.written += part.write(chunk, scored)
                 rejects += [
                     Reject(r.line + lines if r.line else 0, r.reason, r.message, r.rows, r.file) for r in chunk.rejects
                 ]
                 lines += chunk.lines
-            part.close()
         summary.shorten()
         return Done(shard, path, summary, rejects, lines)
 
