@@ -7,6 +7,7 @@ import select
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,50 +60,68 @@ def _members(
     After a damaged member the next one is looked for: what stands there is read, and ``Damage`` is raised last.
     """
     damage: Damage | None = None
-    worker = factory()
+    worker: Any = None
+    begin = 0  # where the member begins in the file
     pending = b""
-    begun = False
     while True:
-        data = pending[:STEP] or file.read(STEP)
-        pending = pending[STEP:]
+        data = pending or file.read(STEP)
+        pending = b""
         if not data:
-            break
-        if not begun:
+            if worker is None:
+                break
+            damage = Damage("truncated", f"the {name} stream ends in the middle; the file was cut short")
+            if not _seek_member(file, begin + 1, factory, error, magic):
+                break
+            worker = None
+            yield b"\n"
+            continue
+        if worker is None:
+            begin = file.tell() - len(data)
             data = data.lstrip(b"\x00")  # padding after the last member
             if not data:
                 continue
-            begun = True
+            worker = factory()
         try:
             out = worker.decompress(data)
         except error as problem:
             damage = Damage("corrupt", f"the {name} stream is damaged ({problem})")
-            at = data.find(magic, 1)
-            worker, begun = factory(), False
-            pending = data[at:] + pending if at > 0 else _skip_to(file, magic, data[-4:] + pending)
+            worker = None
             yield b"\n"  # what stood before the damage and what comes after are not one line
-            if not pending:
+            if not _seek_member(file, begin + 1, factory, error, magic):
                 break
             continue
         if out:
             yield out
         if worker.eof:
-            pending = worker.unused_data + pending
-            worker, begun = factory(), False
-    if begun and damage is None:
-        damage = Damage("truncated", f"the {name} stream ends in the middle; the file was cut short")
+            pending = worker.unused_data
+            worker = None
     if damage is not None:
-        if not begun:
+        if worker is None:
             yield b"\n"  # the last line is whole
         raise damage
 
 
-def _skip_to(file: BinaryIO, magic: bytes, held: bytes) -> bytes:
-    while (at := held.find(magic, 1)) < 0:
-        data = file.read(1 << 16)
-        if not data:
-            return b""
-        held = held[-4:] + data
-    return held[at:]
+def _seek_member(file: BinaryIO, start: int, factory: Callable[[], Any], error: type[Exception], magic: bytes) -> bool:
+    """Go to the first member that begins at ``start`` or later, if there is one.
+
+    A decoder may run on for long into what it takes for its own data, so this begins where the damaged member began.
+    """
+    at, held = start, b""
+    file.seek(start)
+    while data := file.read(READ):
+        held += data
+        found = held.find(magic)
+        while found >= 0:
+            with suppress(error):
+                file.seek(at + found)
+                if factory().decompress(file.read(STEP)):
+                    file.seek(at + found)
+                    return True
+            found = held.find(magic, found + 1)
+        at += max(0, len(held) - len(magic) + 1)
+        held = held[-len(magic) + 1 :]
+        file.seek(at + len(held))
+    return False
 
 
 def standard_input() -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from .streams import Damage, is_compressed, raw_chunks
 
 COLUMNS = ("url", "record_id", "date", "http_status", "encoding")
 _RECORDS = 512
+_MARK = b"\nWARC/1."
 _HEAD = 64 << 10
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.I)
 _TEXT_RECORD = re.compile(rb"\r\nwarc-type:[ \t]*(?:response|conversion|resource)[ \t]*\r\n", re.I)
@@ -107,7 +108,11 @@ def _records(buffer: _Buffer) -> Iterator[bytes | Reject]:
             buffer.skip(whole)
             continue
         if not buffer.want(whole):
-            break
+            if buffer.data.find(_MARK, 1) < 0:
+                break
+            yield Reject(1, "bad_warc", "a record is longer than it can be")
+            _resynchronise(buffer)
+            continue
         buffer.want(whole + 4)
         after = bytes(buffer.data[whole : whole + 4])
         if after.strip(b"\r\n"):
@@ -131,7 +136,7 @@ def _resynchronise(buffer: _Buffer) -> None:
     """Go to where the next record may begin."""
     buffer.skip(1)
     while buffer.want(1):
-        at = buffer.data.find(b"\nWARC/1.")
+        at = buffer.data.find(_MARK)
         if at >= 0:
             buffer.skip(at + 1)
             return
