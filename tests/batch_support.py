@@ -60,10 +60,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 PROGRAM = """
 import sys
-from pipeline.batch import BatchSettings, run_batch
+from pipeline.batch import BatchSettings, run_batch, staging
 from pipeline.errors import LoanlintError
 if __name__ == "__main__":
     options = eval(sys.argv[1])
+    staging.SYNC_SECONDS = 0
     try:
         run_batch(BatchSettings(engine="plain", **options), lambda p: print(p.rows, flush=True))
     except LoanlintError as error:

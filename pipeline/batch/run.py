@@ -18,6 +18,8 @@ import msgspec
 
 from .. import __version__
 from ..errors import LoanlintError
+from ..model.artefact import load_artefact
+from ..resources import default_model_path
 from . import work
 from .layout import layout
 from .settings import STANDARD_STREAM, BatchSettings, Job
@@ -87,12 +89,13 @@ def run_batch(settings: BatchSettings, progress: Callable[[Progress], None] | No
     """
     inputs = find_inputs(settings.inputs)
     job = layout(inputs, settings)
+    model = load_artefact(settings.model or default_model_path()).version
     with ExitStack() as stack:
         if settings.out == STANDARD_STREAM:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loanlint-")))
             output: Output = StreamOutput(job, folder)
         else:
-            output = FileOutput(job, _asked(inputs, settings))
+            output = FileOutput(job, _asked(inputs, settings, model))
             stack.callback(output.close)
         summary = _run(inputs, job, output, progress)
         _check(summary, settings)
@@ -107,15 +110,12 @@ def run_batch(settings: BatchSettings, progress: Callable[[Progress], None] | No
     return summary
 
 
-def _asked(inputs: list[Input], settings: BatchSettings) -> dict[str, Any]:
+def _asked(inputs: list[Input], settings: BatchSettings, model: str) -> dict[str, Any]:
     """What decides over the bytes of the output: a run may only be taken up by one that asks the same."""
-    from ..model.artefact import load_artefact
-    from ..resources import default_model_path
-
     check = settings.check
     return {
         "loanlint": __version__,
-        "model": load_artefact(settings.model or default_model_path()).version,
+        "model": model,
         "inputs": [(item.path, item.size, Path(item.path).stat().st_mtime_ns) for item in inputs if item.size],
         "columns": (
             settings.text_column,

@@ -19,12 +19,12 @@ from typing import IO, Any, BinaryIO, Protocol
 import msgspec
 
 from ..errors import LoanlintError, UsageError
-from .settings import Job
+from .settings import BatchSettings, Job
 from .sinks import joiner
 from .summary import Summary
 from .work import Done
 
-_SYNC_SECONDS = 2.0
+SYNC_SECONDS = 2.0
 _FILES = ("data", "rejects", "remembered")
 
 
@@ -73,6 +73,7 @@ class FileOutput:
         self._joiner = joiner(job)
         self._pending: list[bytes] = []
         self._synced = time.monotonic()
+        self._files: list[IO[bytes]] = []
         self.state = State()
         if self._out.is_dir():
             raise UsageError(f"--out {self._out}: is a folder; name a file")
@@ -82,18 +83,23 @@ class FileOutput:
         except OSError as error:
             raise OutputError(f"{self.folder}: cannot be made ({error.strerror}). Check --out.") from error
         try:
+            self._open(settings, msgspec.json.encode(asked) + b"\n")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, settings: BatchSettings, question: bytes) -> None:
+        try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise OutputError(
                 f"{self._out}: another run is writing it. Wait for it to end.", code="E_OUTPUT_BUSY"
             ) from error
         journal = self.folder / "journal.jsonl"
-        question = msgspec.json.encode(asked) + b"\n"
         resumed = settings.resume and journal.exists() and self._restore(journal, question)
         self._complete = resumed and (self.folder / "complete").exists()
         for left in [*self.folder.glob("part-*"), *(() if self._complete else (self.folder / "complete",))]:
             left.unlink(missing_ok=True)
-        self._files: list[IO[bytes]] = []
         if self._complete:
             self.state.shards = sys.maxsize
             return
@@ -110,6 +116,7 @@ class FileOutput:
         else:
             self._journal.write(question)
             self._files[0].write(self._joiner.begin())
+        self._sync()
 
     def _restore(self, journal: Path, question: bytes) -> bool:
         """Take up the state that the journal tells; ``False`` if it tells none."""
@@ -155,7 +162,7 @@ class FileOutput:
         )
         state.shards = entry.shards
         self._pending.append(msgspec.json.encode(entry) + b"\n")
-        if time.monotonic() - self._synced > _SYNC_SECONDS:
+        if time.monotonic() - self._synced > SYNC_SECONDS:
             self._sync()
 
     def _sync(self) -> None:

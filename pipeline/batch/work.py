@@ -7,6 +7,7 @@ import signal
 import threading
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -78,15 +79,15 @@ class Worker:
         return self._scorer.score(chunk.texts)
 
 
-_worker: Worker | None = None
+_asked: tuple[Job, Path] | None = None
 
 
 def start(job: Job, folder: Path) -> None:
     """Make this process a worker. It ends with its parent, and leaves Ctrl-C to it."""
-    global _worker
+    global _asked
+    _asked = job, folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = Worker(job, folder)
 
 
 def _end_with_parent() -> None:
@@ -98,5 +99,11 @@ def _end_with_parent() -> None:
 
 def run(item: Input, shard: Shard, limit: int | None) -> Done:
     """Work on a shard in a worker process."""
-    assert _worker is not None
-    return _worker.run(item, shard, limit)
+    return _worker().run(item, shard, limit)
+
+
+@cache
+def _worker() -> Worker:
+    """The worker of this process, made when there is work, so that what goes wrong is told as a result."""
+    assert _asked is not None
+    return Worker(*_asked)

@@ -109,7 +109,7 @@ def command(
     settings = BatchSettings(
         inputs=inputs,
         out=out,
-        out_format=out_format,
+        out_format="parquet" if engine == "spark" else out_format,
         text_column=text_column,
         html_column=html_column,
         id_column=id_column,
