@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import date as Date
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +22,12 @@ from ..errors import ModelError, UsageError
 from ..model.artefact import Artefact, load_artefact
 from ..resources import default_model_path, read_table
 from ..taxonomy import SEVERITY_LABELS, taxonomy
-from ..text.concepts import concepts
-from ..text.normalise import MOSTLY_TRADITIONAL
-from ..verdict import CodeScore, EvasionNote, Evidence, LegalNote, Segment, Verdict
+from ..verdict import Segment, Verdict
+from . import fields as f
 from .batches import batches
+from .canonical import enter_gate
 from .columns import Columns, Evasions, EvidenceSpans
-from .disguises import KINDS, build_disguises
+from .disguise_tables import KINDS, enter_disguises
 from .engine import (
     CHARS,
     CHARS_END,
@@ -42,17 +40,16 @@ from .engine import (
     TEXT,
     TOO_SHORT,
     Output,
-    Settings,
-    Tables,
-    build_extras,
 )
 from .entries import entries
-from .features import build_sizes, build_vocabulary
-from .folding import Folding, build_folding
+from .features import enter_features
+from .folding import Folding, build_folding, build_marks
 from .jit import Array
-from .lexemes import build_lexemes
+from .lexemes import enter_lexemes
+from .memory import Book
+from .objects import Objects
 from .patterns import build_patterns
-from .scores import build_model, build_signals
+from .scores import enter_model, enter_signals
 from .segmentation import Dictionary, load_dictionary
 from .trie import Builder
 
@@ -68,7 +65,7 @@ class CompiledClassifier(Classifier):
 
     def __init__(self, artefact: Artefact) -> None:
         super().__init__(artefact)
-        self._tables, self._terms = _build(artefact)
+        self._book, self._terms = _build(artefact)
         self._judge = entries().judge
         known = taxonomy()
         self._codes_known = tuple(known.codes.values())
@@ -83,7 +80,7 @@ class CompiledClassifier(Classifier):
         texts: Sequence[str] | Any,
         settings: CheckSettings = DEFAULT_SETTINGS,
         *,
-        channel: str | None | Sequence[str | None] = None,
+        channel: str | Sequence[str | None] | None = None,
     ) -> Columns:
         """Verdicts on a batch as columns.
 
@@ -92,12 +89,11 @@ class CompiledClassifier(Classifier):
         """
         questions = _questions(channel, len(texts))
         point = self.artefact.operating_points[settings.operating_point]
-        how = Settings(np.array(point.thresholds, dtype=np.float64), settings.explain, MOSTLY_TRADITIONAL)
         parts: list[Output] = []
         at = 0
         for chars, offsets in batches(texts):
             count = len(offsets) - 1
-            parts.append(self._judge(chars, offsets, questions[at : at + count], self._tables, how))
+            parts.append(self._run(chars, offsets, questions[at : at + count], point.thresholds, settings.explain))
             at += count
         return self._columns(parts, settings)
 
@@ -106,12 +102,12 @@ class CompiledClassifier(Classifier):
         texts: Sequence[str],
         settings: CheckSettings = DEFAULT_SETTINGS,
         *,
-        channel: str | None | Sequence[str | None] = None,
+        channel: str | Sequence[str | None] | None = None,
         ids: Sequence[str] | None = None,
     ) -> list[Verdict]:
         """Verdicts on a batch as objects; ids are their positions unless given."""
         columns = self.score(texts, settings, channel=channel)
-        return _Objects(self, columns, settings).verdicts(texts, ids)
+        return Objects(columns, settings, self._legal).verdicts(texts, ids)
 
     def check(
         self,
@@ -124,7 +120,7 @@ class CompiledClassifier(Classifier):
     ) -> Verdict:
         """Verdict on one text; see ``Classifier.check``."""
         columns = self.score([text], settings, channel=channel)
-        return _Objects(self, columns, settings).verdicts([text], [id], segment)[0]
+        return Objects(columns, settings, self._legal).verdicts([text], [id], segment)[0]
 
     def check_many(
         self, texts: Iterable[str], settings: CheckSettings = DEFAULT_SETTINGS, *, channel: str | None = None
@@ -132,13 +128,14 @@ class CompiledClassifier(Classifier):
         """Verdicts in the order of ``texts``; ids are their positions."""
         return self.verdicts(list(texts), settings, channel=channel)
 
-    def legal_notes(self, codes: Sequence[CodeScore], on: Date) -> tuple[LegalNote, ...]:
-        """References that the codes of a promotion may engage."""
-        return self._legal(codes, on)
+    def _run(
+        self, chars: Array, offsets: Array, questions: Array, thresholds: tuple[float, float, float], explain: bool
+    ) -> Output:
+        return self._judge(chars, offsets, questions, self._book.address, thresholds, explain)
 
     def _columns(self, parts: list[Output], settings: CheckSettings) -> Columns:
         if not parts:
-            parts = [self._judge(*_NOTHING, self._tables, Settings(np.zeros(3), False, MOSTLY_TRADITIONAL))]
+            parts = [self._run(*_NOTHING, _NO_THRESHOLDS, False)]
         first = np.cumsum([0, *(len(part.severity) for part in parts)])
         first_char = np.cumsum([0, *(len(part.evidence_chars) for part in parts)])
         out = Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -192,11 +189,12 @@ class CompiledClassifier(Classifier):
         )
 
     def _code_probabilities(self, scores: Array) -> Array:
-        heads = self._tables.model.code_heads
-        calibration = self._tables.model.calibration[heads]
+        heads = [self._column[f"code:{code.id}"] for code in self._codes_known]
+        calibration = np.array([self.artefact.calibration[head] for head in heads])
         x = calibration[:, 0] * scores[:, heads] + calibration[:, 1]
         small = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1.0, small) / (1.0 + small)
+        found: Array = np.where(x >= 0, 1.0, small) / (1.0 + small)
+        return found
 
     def _action_numbers(self, out: Output) -> Array:
         """As ``Classifier._action`` decides."""
@@ -211,11 +209,10 @@ class CompiledClassifier(Classifier):
         """Refuse to work where the compiled functions do not give the scores of the plain scorer."""
         lines = (self.artefact.path / "golden.jsonl").read_text(encoding="utf-8").splitlines()
         texts = [json.loads(line)["text"] for line in lines]
-        how = Settings(np.zeros(3), False, MOSTLY_TRADITIONAL)
         for text in texts:
             _, document, expected = self._scorer.score(text)
             (part,) = batches([text])
-            given = self._judge(*part, np.zeros(1, dtype=np.uint8), self._tables, how)
+            given = self._run(*part, np.zeros(1, dtype=np.uint8), _NO_THRESHOLDS, True)
             same = (len(given.scored) == 0) == expected.gated
             if same and document is not None:
                 same = bool(np.allclose(given.scores[0], expected.values, rtol=0, atol=_TOLERANCE))
@@ -227,124 +224,8 @@ class CompiledClassifier(Classifier):
                 )
 
 
+_NO_THRESHOLDS = (0.0, 0.0, 0.0)
 _NOTHING = (np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.uint8))
-
-
-class _Objects:
-    """Columns turned into ``Verdict`` objects."""
-
-    def __init__(self, classifier: CompiledClassifier, columns: Columns, settings: CheckSettings) -> None:
-        self._columns = columns
-        self._classifier = classifier
-        self._date = settings.date or Date.today()
-        self._codes = tuple(taxonomy().codes.values())
-        self._legal: dict[int, tuple[LegalNote, ...]] = {}
-
-    def verdicts(self, texts: Sequence[str], ids: Sequence[str] | None, segment: Segment | None = None) -> list[Verdict]:
-        columns = self._columns
-        evidence = _by_text(columns.evidence, columns.evidence.text)
-        evasions = _by_text(columns.evasions, columns.evasions.text)
-        chances = dict(zip(columns.scored.tolist(), columns.code_probabilities, strict=True))
-        rows = zip(
-            texts,
-            columns.severity.tolist(),
-            columns.score.tolist(),
-            columns.probabilities[:, 1].tolist(),
-            columns.flagged.tolist(),
-            columns.action.tolist(),
-            columns.codes.tolist(),
-            columns.signals.tolist(),
-            columns.stance.tolist(),
-            columns.jurisdiction.tolist(),
-            columns.abstain.tolist(),
-            strict=True,
-        )
-        found = []
-        for i, (text, severity, score, p, flagged, action, code, signal, stance, place, abstain) in enumerate(rows):
-            codes = self._code_scores(code, severity, chances[i]) if code else ()
-            jurisdiction = columns.jurisdiction_names[place]
-            legal = self._legal_notes(code, codes) if severity >= 2 and jurisdiction == "CN" else ()
-            found.append(
-                Verdict(
-                    id=str(i) if ids is None else ids[i],
-                    text=text,
-                    severity=severity,
-                    label=SEVERITY_LABELS[severity],
-                    score=score,
-                    p_misleading=p,
-                    flagged=flagged,
-                    action=columns.action_names[action],
-                    codes=codes,
-                    signals=_named(signal, columns.signal_names) if signal else (),
-                    stance=columns.stance_names[stance],
-                    evidence=self._evidence(text, *evidence[i]) if i in evidence else (),
-                    evasions=self._evasions(text, *evasions[i]) if i in evasions else (),
-                    legal_refs=legal,
-                    jurisdiction_hint=jurisdiction,
-                    segment=segment,
-                    model_version=columns.model_version,
-                    taxonomy_version=columns.taxonomy_version,
-                    abstain=abstain,
-                )
-            )
-        return found
-
-    def _code_scores(self, mask: int, severity: int, chances: Array) -> tuple[CodeScore, ...]:
-        found = [
-            CodeScore(code.id, float(chances[k]), min(severity, code.upgrade or code.severity))
-            for k, code in enumerate(self._codes)
-            if mask >> k & 1
-        ]
-        return tuple(sorted(found, key=lambda c: -c.p))
-
-    def _legal_notes(self, mask: int, codes: Sequence[CodeScore]) -> tuple[LegalNote, ...]:
-        if mask not in self._legal:
-            self._legal[mask] = self._classifier.legal_notes(codes, self._date)
-        return self._legal[mask]
-
-    def _evidence(self, text: str, first: int, last: int) -> tuple[Evidence, ...]:
-        spans = self._columns.evidence
-        names = self._columns.code_names
-        return tuple(
-            Evidence(s, e, text[s:e], spans.canonical[k], names[c] if c >= 0 else None, round(w, 4))
-            for k, s, e, c, w in zip(
-                range(first, last),
-                spans.start[first:last].tolist(),
-                spans.end[first:last].tolist(),
-                spans.code[first:last].tolist(),
-                spans.weight[first:last].tolist(),
-                strict=True,
-            )
-        )
-
-    def _evasions(self, text: str, first: int, last: int) -> tuple[EvasionNote, ...]:
-        notes = self._columns.evasions
-        columns = self._columns
-        return tuple(
-            EvasionNote(columns.evasion_kinds[k], s, e, text[s:e], columns.evasion_terms[t])
-            for k, s, e, t in zip(
-                notes.kind[first:last].tolist(),
-                notes.start[first:last].tolist(),
-                notes.end[first:last].tolist(),
-                notes.term[first:last].tolist(),
-                strict=True,
-            )
-        )
-
-
-def _named(mask: int, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for k, name in enumerate(names) if mask >> k & 1)
-
-
-def _by_text(rows: EvidenceSpans | Evasions, texts: Array) -> dict[int, tuple[int, int]]:
-    """First and last row of each text."""
-    found = {}
-    at = 0
-    for text, group in groupby(texts.tolist()):
-        count = sum(1 for _ in group)
-        found[text] = (at, at + count)
-        at += count
-    return found
 
 
 def _shift(column: Array, counts: list[int], first: Array) -> None:
@@ -352,7 +233,7 @@ def _shift(column: Array, counts: list[int], first: Array) -> None:
     column += np.repeat(first[: len(counts)], counts).astype(column.dtype)
 
 
-def _questions(channel: str | None | Sequence[str | None], count: int) -> Array:
+def _questions(channel: str | Sequence[str | None] | None, count: int) -> Array:
     if channel is None or isinstance(channel, str):
         return np.full(count, channel == QUESTION_CHANNEL, dtype=np.uint8)
     if len(channel) != count:
@@ -375,28 +256,21 @@ def _builder() -> Builder:
     return Builder(made.insert, made.rehash)
 
 
-def _build(artefact: Artefact) -> tuple[Tables, tuple[str, ...]]:
+def _build(artefact: Artefact) -> tuple[Book, tuple[str, ...]]:
     """Tables of a model, and the terms that evasions stand for."""
     builder = _builder()
-    shared = _folding()
-    folding = Folding(shared.fold, shared.expansion_starts, shared.expansion, shared.marks.copy())
-    disguises, terms = build_disguises(builder, folding)
-    names = concepts().names
-    contact = names.index("contact") if "contact" in names else -1
-    out_of_scope = list(taxonomy().stances).index("out_of_scope")
-    tables = Tables(
-        folding=folding,
-        disguises=disguises,
-        regex=build_patterns(),
-        dictionary=_dictionary(),
-        lexemes=build_lexemes(builder),
-        vocabulary=build_vocabulary(builder, artefact),
-        sizes=build_sizes(artefact.settings),
-        model=build_model(artefact),
-        signals=build_signals(),
-        extras=build_extras(builder, artefact.gate, folding, contact, out_of_scope),
-    )
-    return tables, terms
+    book = Book(f.FIELDS)
+    marks = build_marks()
+    terms = enter_disguises(book, builder, marks)
+    enter_lexemes(book, builder, marks)
+    enter_gate(book, builder, artefact.gate, marks)
+    _folding().enter(book, marks)
+    build_patterns().enter(book)
+    _dictionary().enter(book)
+    enter_features(book, builder, artefact)
+    enter_model(book, artefact)
+    enter_signals(book)
+    return book, terms
 
 
 def load_compiled(model: str | Path | None = None) -> CompiledClassifier:

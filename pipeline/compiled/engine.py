@@ -6,85 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..resources import read_table
-from .disguises import (
-    SENTENCE_END,
-    TRADITIONAL_GLYPH,
-    VARIANT,
-    ZERO_WIDTH,
-    Disguises,
-    find_disguises,
-    may_hold,
-    plain_terms,
-    replace,
-)
-from .explanation import explain
-from .features import (
-    Analysis,
-    Sizes,
-    Vocabulary,
-    cut_windows,
-    gram_rows,
-    seen_frames,
-    word_rows,
-)
-from .folding import BLANK, EMOJI_CODE, GATE_START, TRADITIONAL, Folding, canonicalise, is_han, survey
+from . import fields as f
+from .canonical import find_evasions, normalise, passes, place_of, too_short
+from .disguise_tables import TRADITIONAL_GLYPH
+from .explanation import SPAN_CODE, SPAN_END, SPAN_START, choose, find_phrases, find_places, share_out
+from .features import find_frames, find_grams, find_words, next_window, window_rows
 from .jit import Array, kernel
-from .lexemes import CONCEPT, Lexemes, find_concepts, find_hits
+from .lexemes import WHAT, find_concepts, find_hits
 from .matcher import classify, find
-from .regex import Regex
-from .scores import (
-    Model,
-    Signals,
-    codes_of,
-    probability_of,
-    score_windows,
-    severity_of,
-    signals_of,
-    stance_of,
-)
-from .segmentation import Dictionary, word_ends
-from .trie import Builder, Trie, starts_at, step
+from .memory import get4, get8, put4, put8
+from .patterns import SENTENCE_END
+from .scores import add_window, average, find_codes, probability_of, signals_of, stance_of
+from .scratch import lay_out, lay_out_fixed
+from .segmentation import cut_words
 
 GATED, IS_TRADITIONAL, TOO_SHORT, OBFUSCATED = 1, 2, 4, 8  # flags of a text
-_SHORT_LOOK = 2000
+_SPARE = 64  # characters of room beyond the longest text
 # Columns of an evidence span and of an evasion.
 TEXT, RAW_START, RAW_END, CODE, CHARS, CHARS_END = range(6)
 EVASION_KIND, EVASION_TERM = 3, 4
-
-
-class Extras(NamedTuple):
-    """What else a verdict needs."""
-
-    gate: Trie
-    local_words: Trie  # value: number of the place
-    lower_from: Array  # sorted code points whose lower case is another one …
-    lower_to: Array  # … and that one, -1 if it is several
-    contact: int  # number of the concept, -1 if there is none
-    out_of_scope: int  # stance of a gated text
-
-
-class Settings(NamedTuple):
-    """How to decide."""
-
-    thresholds: Array
-    explain: bool
-    mostly_traditional: float
-
-
-class Tables(NamedTuple):
-    """Everything the loop reads; never written to."""
-
-    folding: Folding
-    disguises: Disguises
-    regex: Regex
-    dictionary: Dictionary
-    lexemes: Lexemes
-    vocabulary: Vocabulary
-    sizes: Sizes
-    model: Model
-    signals: Signals
-    extras: Extras
 
 
 class Output(NamedTuple):
@@ -105,176 +45,33 @@ class Output(NamedTuple):
     evasions: Array
 
 
-def build_extras(builder: Builder, gate: tuple[str, ...], folding: Folding, contact: int, out_of_scope: int) -> Extras:
-    """Tables of the gate and of local words. Marks the characters that triggers begin with."""
-    folding.marks[[ord(trigger[0]) for trigger in gate]] |= GATE_START
-    rows = read_table("lexicon", "jurisdiction.tsv")
-    words = [(word, place) for place, row in enumerate(rows) for word in row[1].split()]
-    lower = [(c, low) for c in range(0x20000) if (low := chr(c).lower()) != chr(c)]
-    return Extras(
-        gate=builder.strings(gate),
-        local_words=builder.strings([w for w, _ in words], [p for _, p in words]),
-        lower_from=np.array([c for c, _ in lower], dtype=np.int32),
-        lower_to=np.array([ord(low) if len(low) == 1 else -1 for _, low in lower], dtype=np.int32),
-        contact=contact,
-        out_of_scope=out_of_scope,
-    )
-
-
-@kernel
-def _passes(text: Array, length: int, folding: Folding, gate: Trie) -> bool:
-    for at in range(length):
-        if folding.marks[text[at]] & GATE_START and starts_at(gate, text, at, length):
-            return True
-    return False
-
-
-@kernel
-def _place(text: Array, length: int, words: Trie) -> int:
-    """1 + number of the first place of which the text holds a word, 0 for none."""
-    best = -1
-    for start in range(length):
-        state = 0
-        at = start
-        while at < length:
-            state = step(words, state, text[at])
-            if state < 0:
-                break
-            at += 1
-            place = words.values[state]
-            if place >= 0 and (best < 0 or place < best):
-                best = place
-    return best + 1
-
-
-@kernel
-def _lower(char: int, extras: Extras) -> int:
-    at = np.searchsorted(extras.lower_from, char)
-    if at < len(extras.lower_from) and extras.lower_from[at] == char:
-        return int(extras.lower_to[at])
-    return char
-
-
-@kernel
-def _glyph_kind(
-    raw: Array, start: int, end: int, first: int, size: int, tables: Disguises, folding: Folding, traditional: bool, extras: Extras
-) -> int:
-    """As ``normalise._glyph_kind``: a kind, or -1."""
-    if end - start > size:
-        return ZERO_WIDTH
-    old = 0
-    same = True
-    for i in range(end - start):
-        char = raw[start + i]
-        if char == tables.term_chars[first + i]:
-            continue
-        if is_han(char) and folding.marks[char] & TRADITIONAL:
-            old += 1
-        if _lower(char, extras) != tables.term_chars[first + i]:
-            same = False
-    if old:
-        return -1 if traditional else TRADITIONAL_GLYPH
-    return -1 if same else VARIANT
-
-
 @kernel
 def _larger(array: Array, wanted: int) -> Array:
     """The array with room for ``wanted`` rows."""
     if wanted <= array.shape[0]:
         return array
     larger = np.empty((max(wanted, 2 * array.shape[0]), array.shape[1]), dtype=array.dtype)
-    larger[: array.shape[0]] = array
+    # Loops rather than slices, which would compile the making of error messages.
+    for row in range(array.shape[0]):
+        for column in range(array.shape[1]):
+            larger[row, column] = array[row, column]
     return larger
 
 
 @kernel
-def _evasions(
-    raw: Array,
-    text: Array,
-    length: int,
-    starts: Array,
-    ends: Array,
-    kinds: Array,
-    traditional: bool,
-    tables: Disguises,
-    folding: Folding,
-    extras: Extras,
-) -> tuple[Array, bool]:
-    """Undone disguises as rows of (-, raw start, raw end, kind, term), and whether one of them means to hide."""
-    terms = plain_terms(text, length, tables, folding)
-    found = np.empty((len(terms), 5), dtype=np.int32)
-    count = 0
-    hiding = False
-    for number in range(len(terms)):
-        term = terms[number, 0]
-        start = starts[terms[number, 1]]
-        end = ends[terms[number, 2] - 1]
-        first = tables.term_starts[term]
-        size = tables.term_starts[term + 1] - first
-        if end - start == size:
-            same = True
-            for i in range(size):
-                if raw[start + i] != tables.term_chars[first + i]:
-                    same = False
-                    break
-            if same:
-                continue
-        kind = -1
-        for at in range(terms[number, 1], terms[number, 2]):
-            if len(kinds) and kinds[at]:
-                kind = int(kinds[at]) - 1
-                break
-        if kind < 0:
-            kind = _glyph_kind(raw, start, end, first, size, tables, folding, traditional, extras)
-        if kind >= 0:
-            found[count, RAW_START] = start
-            found[count, RAW_END] = end
-            found[count, EVASION_KIND] = kind
-            found[count, EVASION_TERM] = term
-            count += 1
-            hiding = hiding or kind != TRADITIONAL_GLYPH
-    return found[:count], hiding
-
-
-@kernel
-def _identity(starts: Array, ends: Array, length: int) -> None:
-    for at in range(length):
-        starts[at] = at
-        ends[at] = at + 1
-
-
-@kernel
-def _analyse(text: Array, length: int, tables: Tables) -> Analysis:
-    regex = tables.regex
-    kinds = classify(text, length, regex)
-    breaks = find(regex, SENTENCE_END, SENTENCE_END + 1, text, kinds, length)[:, 1].copy()
-    hits = find_hits(text, kinds, length, breaks, tables.lexemes, regex, tables.sizes.classes)
-    return Analysis(
-        length,
-        gram_rows(text, length, tables.sizes.longest_gram, tables.vocabulary.grams),
-        word_rows(text, word_ends(text, length, tables.dictionary), tables.vocabulary),
-        hits,
-        find_concepts(hits, breaks, tables.lexemes),
-        seen_frames(hits, tables.vocabulary, tables.sizes.classes),
-        cut_windows(kinds, length, tables.sizes, regex),
-    )
-
-
-@kernel
-def judge(raws: Array, offsets: Array, questions: Array, tables: Tables, settings: Settings) -> Output:
+def judge(
+    raws: Array, offsets: Array, questions: Array, book: int, thresholds: tuple[float, float, float], explain: bool
+) -> Output:
     """Decide on the texts ``raws[offsets[i]:offsets[i + 1]]``; ``questions[i]`` 1 where a person asked the text."""
     total = len(offsets) - 1
-    folding = tables.folding
-    extras = tables.extras
-    model = tables.model
-    heads = len(model.bias)
     severity = np.zeros(total, dtype=np.int8)
     probabilities = np.zeros((total, 3), dtype=np.float64)
-    stance = np.full(total, extras.out_of_scope, dtype=np.int8)
+    stance = np.full(total, get8(book, f.OUT_OF_SCOPE), dtype=np.int8)
     codes = np.zeros(total, dtype=np.int64)
     signals = np.zeros(total, dtype=np.int64)
     flags = np.zeros(total, dtype=np.uint8)
     jurisdiction = np.zeros(total, dtype=np.int8)
+    heads = get8(book, f.HEADS)
     scored = np.empty((8, 1), dtype=np.int64)
     scores = np.empty((8, heads), dtype=np.float64)
     scored_count = 0
@@ -286,139 +83,242 @@ def judge(raws: Array, offsets: Array, questions: Array, tables: Tables, setting
     evasions = np.empty((8, 5), dtype=np.int32)
     evasion_count = 0
 
-    facts = survey(raws, offsets, folding)
-    room = 1
+    # Scratch. All arrays below are used again at the end of this function, which keeps them alive while addresses are used.
+    fields = np.zeros(f.SCRATCH_FIELDS, dtype=np.int64)
+    work = fields.ctypes.data
+    room = _SPARE
     for number in range(total):
-        room = max(room, facts[number, 0])
-    canonical = np.empty(room, dtype=np.int32)
-    starts = np.empty(room, dtype=np.int32)
-    ends = np.empty(room, dtype=np.int32)
-    heard = np.empty(room, dtype=np.int32)
-    stamps = np.zeros(1, dtype=np.int32)
-    rows = np.empty(1, dtype=np.int32)
-    last = np.empty(1, dtype=np.int32)
-    stamp = 1
-    order = np.empty(len(model.code_heads), dtype=np.int32)
-    said = np.empty(tables.sizes.concepts, dtype=np.uint8)
-    none = np.empty(0, dtype=np.uint8)
+        room = max(room, offsets[number + 1] - offsets[number] + _SPARE)
+    room *= get8(book, f.GROWTH)
+    block = np.empty(lay_out(book, work, 0, room), dtype=np.int32)
+    lay_out(book, work, block.ctypes.data, room)
+    fixed = np.empty(lay_out_fixed(book, work, 0), dtype=np.int32)
+    lay_out_fixed(book, work, fixed.ctypes.data)
+    ready = False  # whether STAMPS and LATEST are filled
+    outcome = np.zeros(3, dtype=np.int64)
+    result = outcome.ctypes.data
+    hit_rows = np.empty(4 * 128, dtype=np.int32)
+    found_rows = np.empty(4 * 128, dtype=np.int32)
+    inside = np.empty(128, dtype=np.int32)
+    places = np.empty(4 * 512, dtype=np.int32)
+    spans = np.empty(2 * 512, dtype=np.int32)
+    weights = np.empty(512, dtype=np.float64)
+    share = np.empty(512, dtype=np.float64)
+    kept = np.empty(16, dtype=np.int32)
+    kept_weights = np.empty(4, dtype=np.float64)
+    stamp = 0
+    raws_at = raws.ctypes.data
 
     for number in range(total):
-        raw = raws[offsets[number] : offsets[number + 1]]
-        text = raw
-        length = len(raw)
-        changed = facts[number, 1] != 0
-        if changed:
-            length = canonicalise(raw, folding, canonical, starts, ends)
-            text = canonical
-        mapped = changed  # whether text_starts and text_ends are filled
-        text_starts = starts
-        text_ends = ends
-        kinds = none
-        if may_hold(text, length, tables.disguises, folding, heard):
-            found, units = find_disguises(
-                text, length, tables.disguises, folding, tables.regex, tables.dictionary
-            )
-            if len(found):
-                if not mapped:
-                    _identity(starts, ends, length)
-                mapped = True
-                changed = True
-                text, text_starts, text_ends, kinds = replace(
-                    text, length, starts, ends, found, units, tables.disguises
-                )
-                length = len(text)
-        if changed:
-            for at in range(length):
-                if text[at] == EMOJI_CODE:
-                    text[at] = BLANK
-            changed = length != len(raw)
-            for at in range(min(length, len(raw))):
-                changed = changed or text[at] != raw[at]
-        traditional = (
-            changed and facts[number, 2] > 0 and facts[number, 3] / facts[number, 2] >= settings.mostly_traditional
-        )
-        han = 0
-        for at in range(min(length, _SHORT_LOOK)):
-            if is_han(text[at]):
-                han += 1
-                if han == 2:
-                    break
-        flag = TOO_SHORT if han < 2 else 0
+        raw = raws_at + 4 * offsets[number]
+        size = offsets[number + 1] - offsets[number]
+        length = normalise(book, work, raw, size, result)
+        while length < 0:
+            room *= 2
+            block = np.empty(lay_out(book, work, 0, room), dtype=np.int32)
+            lay_out(book, work, block.ctypes.data, room)
+            length = normalise(book, work, raw, size, result)
+        replaced = outcome[0] != 0
+        changed = outcome[1] != 0
+        traditional = outcome[2] != 0
+        text = get8(work, f.NEW_TEXT if replaced else f.TEXT)
+        marks = get8(work, f.NEW_MARKS if replaced else f.TEXT_MARKS)
+        flag = TOO_SHORT if too_short(marks, length) else 0
         if traditional:
             flag |= IS_TRADITIONAL
-            jurisdiction[number] = _place(text, length, extras.local_words)
-        if not _passes(text, length, folding, extras.gate):
+            jurisdiction[number] = place_of(book, text, length)
+        if not passes(book, text, marks, length):
             flags[number] = flag | GATED
             continue
 
-        if len(stamps) < len(model.weights):
-            stamps = np.zeros(len(model.weights), dtype=np.int32)
-            rows = np.empty(len(model.weights), dtype=np.int32)
-            last = np.full(len(model.weights), -1, dtype=np.int32)
-        if not mapped:
-            _identity(starts, ends, length)
-        analysis = _analyse(text, length, tables)
+        if not ready:
+            ready = True
+            rows = get8(book, f.WEIGHT_ROWS)
+            for i in range(rows):
+                put4(get8(work, f.STAMPS), i, 0)
+                put4(get8(work, f.LATEST), i, -1)
+        # Analysis.
+        kinds = get8(work, f.KINDS)
+        classify(book, text, length, kinds)
+        break_spans = get8(work, f.BREAK_SPANS)
+        breaks = find(book, SENTENCE_END, text, kinds, length, get8(work, f.STACK), break_spans)
+        for i in range(breaks):
+            put4(get8(work, f.BREAKS), i, get4(break_spans, 2 * i))
+        hits = find_hits(book, work, text, marks, length, breaks, hit_rows.ctypes.data, len(hit_rows) // 4)
+        while hits < 0:
+            hit_rows = np.empty(2 * len(hit_rows), dtype=np.int32)
+            hits = find_hits(book, work, text, marks, length, breaks, hit_rows.ctypes.data, len(hit_rows) // 4)
+        if len(inside) < hits:
+            inside = np.empty(2 * hits, dtype=np.int32)
+        put8(work, f.INSIDE, inside.ctypes.data)
+        hits_at = hit_rows.ctypes.data
+        found = find_concepts(book, work, hits_at, hits, breaks, found_rows.ctypes.data, len(found_rows) // 4)
+        while found < 0:
+            found_rows = np.empty(2 * len(found_rows), dtype=np.int32)
+            found = find_concepts(book, work, hits_at, hits, breaks, found_rows.ctypes.data, len(found_rows) // 4)
+        found_at = found_rows.ctypes.data
+        find_grams(book, text, length, get8(work, f.GRAM_ROWS))
+        word_ends = get8(work, f.WORD_ENDS)
+        cut_words(book, text, length, word_ends, get8(work, f.BEST), get8(work, f.FOLLOWING))
+        words = find_words(book, text, length, word_ends, get8(work, f.WORD_ROWS))
+        frames = find_frames(book, work, hits_at, hits, get8(work, f.ROW_LIST) + 4 * get8(book, f.WEIGHT_ROWS))
+
+        # Scores.
         scores = _larger(scores, scored_count + 1)
         scored = _larger(scored, scored_count + 1)
-        values = scores[scored_count]
         scored[scored_count, 0] = number
+        values = scores.ctypes.data + 8 * heads * scored_count
         scored_count += 1
-        deciding = score_windows(analysis, model, tables.vocabulary, tables.sizes, stamps, stamp, rows, values)
-        stamp += len(analysis.windows)
-        two = probability_of(model.severity_heads[1], values, model)
-        one = max(two, probability_of(model.severity_heads[0], values, model))
-        three = min(two, probability_of(model.severity_heads[2], values, model))
+        start = 0
+        windows = 0
+        deciding_start = 0
+        deciding_end = 0
+        highest = 0.0
+        while start >= 0:
+            end, following = next_window(book, kinds, length, start)
+            stamp += 1
+            row_count = window_rows(book, work, start, end, words, hits_at, hits, found_at, found, frames, stamp)
+            score = add_window(book, get8(work, f.ROW_LIST), row_count, get8(work, f.TOTALS), values, windows)
+            if windows == 0 or score > highest:
+                highest = score
+                deciding_start = start
+                deciding_end = end
+            windows += 1
+            start = following
+        average(book, values, windows)
+
+        # Decisions.
+        severity_heads = get8(book, f.SEVERITY_HEADS_AT)
+        two = probability_of(book, get4(severity_heads, 1), values)
+        one = max(two, probability_of(book, get4(severity_heads, 0), values))
+        three = min(two, probability_of(book, get4(severity_heads, 2), values))
         probabilities[number, 0] = one
         probabilities[number, 1] = two
         probabilities[number, 2] = three
-        level = severity_of(one, two, three, settings.thresholds)
-        said[:] = 0
-        for i in range(len(analysis.found)):
-            said[analysis.found[i, CONCEPT]] = 1
-        if questions[number] and (extras.contact < 0 or said[extras.contact] == 0):
+        level = 1 if one >= thresholds[0] else 0
+        if two >= thresholds[1]:
+            level = 3 if three >= thresholds[2] else 2
+        said = get8(work, f.SAID)
+        for i in range(get8(book, f.CONCEPT_COUNT)):
+            put4(said, i, 0)
+        for i in range(found):
+            put4(said, get4(found_at, 4 * i + WHAT), 1)
+        contact = get8(book, f.CONTACT)
+        if questions[number] and (contact < 0 or get4(said, contact) == 0):
             level = 0
         severity[number] = level
-        stance[number] = stance_of(values, model)
+        stance[number] = stance_of(book, values)
+        starts = get8(work, f.NEW_STARTS if replaced else f.TEXT_STARTS)
+        ends = get8(work, f.NEW_ENDS if replaced else f.TEXT_ENDS)
         obfuscated = False
         if changed:
-            rows_found, obfuscated = _evasions(
-                raw, text, length, text_starts, text_ends, kinds, traditional, tables.disguises, folding, extras
-            )
-            evasions = _larger(evasions, evasion_count + len(rows_found))
-            for i in range(len(rows_found)):
-                evasions[evasion_count] = rows_found[i]
+            undone = find_evasions(book, work, raw, text, marks, length, starts, ends, replaced, traditional)
+            evasions = _larger(evasions, evasion_count + undone)
+            rows_at = get8(work, f.CANDIDATES)
+            for i in range(undone):
+                kind = get4(rows_at, 4 * i)
+                obfuscated = obfuscated or kind != TRADITIONAL_GLYPH
                 evasions[evasion_count, TEXT] = number
+                evasions[evasion_count, RAW_START] = get4(rows_at, 4 * i + 1)
+                evasions[evasion_count, RAW_END] = get4(rows_at, 4 * i + 2)
+                evasions[evasion_count, EVASION_KIND] = kind
+                evasions[evasion_count, EVASION_TERM] = get4(rows_at, 4 * i + 3)
                 evasion_count += 1
         if obfuscated:
             flag |= OBFUSCATED
         flags[number] = flag
-        signals[number] = signals_of(said, level, length, obfuscated, tables.signals)
+        signals[number] = signals_of(book, said, level, length, obfuscated)
         if level == 0:
             continue
-        code_count = codes_of(values, model, order)
+        order = get8(work, f.SYLLABLE_SCRATCH)
+        code_count = find_codes(book, values, order, get8(work, f.TOTALS))
         for i in range(code_count):
-            codes[number] |= np.int64(1) << np.int64(order[i])
-        if settings.explain:
-            spans, weights, count = explain(
-                analysis, deciding, order, code_count, model, tables.vocabulary, tables.sizes, last
+            codes[number] |= 1 << get4(order, i)
+        if not explain:
+            continue
+
+        # Evidence.
+        count = find_places(
+            book,
+            work,
+            deciding_start,
+            deciding_end,
+            words,
+            hits_at,
+            hits,
+            found_at,
+            found,
+            places.ctypes.data,
+            len(places) // 4,
+        )
+        while count > len(places) // 4:
+            places = np.empty(4 * count, dtype=np.int32)
+            count = find_places(
+                book,
+                work,
+                deciding_start,
+                deciding_end,
+                words,
+                hits_at,
+                hits,
+                found_at,
+                found,
+                places.ctypes.data,
+                len(places) // 4,
             )
-            evidence = _larger(evidence, evidence_count + count)
-            evidence_weights = _larger(evidence_weights, evidence_count + count)
-            for i in range(count):
-                start = spans[i, 0]
-                end = spans[i, 1]
-                evidence[evidence_count, TEXT] = number
-                evidence[evidence_count, RAW_START] = text_starts[start]
-                evidence[evidence_count, RAW_END] = text_ends[end - 1]
-                evidence[evidence_count, CODE] = spans[i, 2]
-                evidence[evidence_count, CHARS] = chars_count
-                evidence_weights[evidence_count, 0] = weights[i]
-                chars = _larger(chars, chars_count + end - start)
-                for at in range(start, end):
-                    chars[chars_count, 0] = text[at]
-                    chars_count += 1
-                evidence[evidence_count, CHARS_END] = chars_count
-                evidence_count += 1
+        cells = (deciding_end - deciding_start) * (code_count + 1)
+        if len(share) < cells:
+            share = np.empty(2 * cells, dtype=np.float64)
+        for i in range(cells):
+            share[i] = 0.0
+        share_out(book, work, deciding_start, places.ctypes.data, count, order, code_count, share.ctypes.data)
+        most = hits + found + words
+        if len(weights) < most:
+            weights = np.empty(2 * most, dtype=np.float64)
+            spans = np.empty(4 * most, dtype=np.int32)
+        phrases = find_phrases(
+            deciding_start,
+            deciding_end,
+            words,
+            get8(work, f.WORD_ROWS),
+            hits_at,
+            hits,
+            found_at,
+            found,
+            spans.ctypes.data,
+        )
+        count = choose(
+            deciding_start,
+            spans.ctypes.data,
+            phrases,
+            weights.ctypes.data,
+            order,
+            code_count,
+            share.ctypes.data,
+            kept.ctypes.data,
+            kept_weights.ctypes.data,
+        )
+        evidence = _larger(evidence, evidence_count + count)
+        evidence_weights = _larger(evidence_weights, evidence_count + count)
+        for i in range(count):
+            start = kept[3 * i + SPAN_START]
+            end = kept[3 * i + SPAN_END]
+            evidence[evidence_count, TEXT] = number
+            evidence[evidence_count, RAW_START] = get4(starts, start)
+            evidence[evidence_count, RAW_END] = get4(ends, end - 1)
+            evidence[evidence_count, CODE] = kept[3 * i + SPAN_CODE]
+            evidence[evidence_count, CHARS] = chars_count
+            evidence_weights[evidence_count, 0] = kept_weights[i]
+            chars = _larger(chars, chars_count + end - start)
+            for at in range(start, end):
+                chars[chars_count, 0] = get4(text, at)
+                chars_count += 1
+            evidence[evidence_count, CHARS_END] = chars_count
+            evidence_count += 1
+    alive = len(fields) + len(block) + len(fixed) + len(outcome) + len(hit_rows) + len(found_rows) + len(inside)
+    alive += len(places) + len(spans) + len(weights) + len(share) + len(kept) + len(kept_weights) + len(raws)
+    if alive < 0:  # never: the lengths are only here to keep the arrays
+        scored_count = 0
     return Output(
         severity,
         probabilities,

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import engine, trie
-from .jit import Array, entry
+from .fields import FIELDS
+from .jit import entry
+from .memory import Book
 
 _judge, _insert, _rehash = engine.judge, trie.insert, trie.rehash
 
@@ -23,9 +25,9 @@ _judge, _insert, _rehash = engine.judge, trie.insert, trie.rehash
 class Entries(NamedTuple):
     """Compiled functions."""
 
-    judge: Callable[[Array, Array, Array, Any, Any], engine.Output]
-    insert: trie.Insert
-    rehash: Callable[[Array, Array], int]
+    judge: Callable[..., engine.Output]
+    insert: Callable[..., int]
+    rehash: Callable[..., int]
 
 
 @cache
@@ -42,10 +44,10 @@ def entries() -> Entries:
 
 
 def _make(digest: str, *, cached: bool) -> Entries:
-    def judge(raws: Any, offsets: Any, questions: Any, tables: Any, settings: Any) -> Any:
+    def judge(raws: Any, offsets: Any, questions: Any, book: Any, thresholds: Any, explain: Any) -> Any:
         if len(digest) == 0:
             raise ValueError
-        return _judge(raws, offsets, questions, tables, settings)
+        return _judge(raws, offsets, questions, book, thresholds, explain)
 
     def insert(chars: Any, starts: Any, ends: Any, numbers: Any, slots: Any, values: Any) -> Any:
         if len(digest) == 0:
@@ -61,9 +63,13 @@ def _make(digest: str, *, cached: bool) -> Entries:
 
 
 def _try(made: Entries) -> None:
+    """Call every entry, so that whatever is wrong with it shows."""
     builder = trie.Builder(made.insert, made.rehash)
     builder.strings(["贷款"])
     made.rehash(np.zeros(16, dtype=np.int64), np.zeros(16, dtype=np.int64))
+    none = np.zeros(0, dtype=np.int32)
+    book = Book(FIELDS)
+    made.judge(none, np.zeros(1, dtype=np.int64), none.astype(np.uint8), book.address, (0.0, 0.0, 0.0), True)
 
 
 @cache

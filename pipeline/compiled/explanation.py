@@ -4,248 +4,302 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ..model.evidence import KEEP, LONGEST, SHARE
-from .features import (
-    PAIR_ROW,
-    PREVIOUS,
-    WORD_END,
-    WORD_ROW,
-    WORD_START,
-    Analysis,
-    Sizes,
-    Vocabulary,
-    concepts_inside,
-    first_by_start,
-    first_word,
-    hits_inside,
-)
-from .jit import Array, kernel
-from .lexemes import CLASS, CONCEPT, FOUND_END, FOUND_START, HIT_END, HIT_START, SENTENCE
-from .scores import Model
+from . import fields as f
+from .features import PAIR_ROW, PREVIOUS, WORD, WORD_END, WORD_ROW, WORD_START, concepts_inside, first_from, hits_inside
+from .jit import kernel
+from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
+from .memory import get4, get8, get_double, get_float, put4, put_double
 
 _ROW, _START, _END, _NEXT = range(4)  # columns of a place; _NEXT links the places of a row
 _ROUND = 1e9
+# Columns of a span kept.
+SPAN_START, SPAN_END, SPAN_CODE = range(3)
 
 
 @kernel
-def _grown(array: Array) -> Array:
-    larger = np.empty((2 * array.shape[0], array.shape[1]), dtype=np.int32)
-    larger[: array.shape[0]] = array
-    return larger
+def _add(places: int, count: int, room: int, latest: int, row: int, start: int, end: int) -> int:
+    """Add a place of a row, once; returns how many there are. ``latest[row]`` is its latest place, -1 for none.
 
-
-@kernel
-def _add(places: Array, count: int, last: Array, row: int, start: int, end: int) -> tuple[Array, int]:
-    """Add a place of a row, once. ``last[row]`` is the number of its latest place, -1 for none."""
+    Beyond ``room`` places are counted but not kept.
+    """
     if row < 0:
-        return places, count
-    at = last[row]
+        return count
+    at = get4(latest, row)
     while at >= 0:
-        if places[at, _START] == start and places[at, _END] == end:
-            return places, count
-        at = places[at, _NEXT]
-    if count == len(places):
-        places = _grown(places)
-    places[count, _ROW] = row
-    places[count, _START] = start
-    places[count, _END] = end
-    places[count, _NEXT] = last[row]
-    last[row] = count
-    return places, count + 1
+        if get4(places, 4 * at + _START) == start and get4(places, 4 * at + _END) == end:
+            return count
+        at = get4(places, 4 * at + _NEXT)
+    if count < room:
+        put4(places, 4 * count + _ROW, row)
+        put4(places, 4 * count + _START, start)
+        put4(places, 4 * count + _END, end)
+        put4(places, 4 * count + _NEXT, get4(latest, row))
+        put4(latest, row, count)
+    return count + 1
 
 
 @kernel
-def _places(
-    analysis: Analysis, start: int, end: int, vocabulary: Vocabulary, sizes: Sizes, last: Array
-) -> tuple[Array, int]:
-    """Every place a feature of the window rests on."""
-    places = np.empty((4 * (end - start) + 64, 4), dtype=np.int32)
+def find_places(
+    book: int,
+    work: int,
+    start: int,
+    end: int,
+    words: int,
+    hits: int,
+    hit_count: int,
+    found: int,
+    found_count: int,
+    places: int,
+    room: int,
+) -> int:
+    """Every place a feature of the window rests on; returns how many. More than ``room``: too many, nothing is left behind.
+
+    ``LATEST`` holds -1 for every row of the weights before, and links the places afterwards.
+    """
+    latest = get8(work, f.LATEST)
     count = 0
-    for size in range(sizes.longest_gram):
+    longest = get8(book, f.LONGEST_GRAM)
+    grams = get8(work, f.GRAM_ROWS)
+    for size in range(longest):
         for at in range(start, end - size):
-            places, count = _add(places, count, last, analysis.grams[at, size], at, at + size + 1)
-    words = analysis.words
-    for i in range(first_word(words, start), len(words)):
-        if words[i, WORD_END] > end:
+            count = _add(places, count, room, latest, get4(grams, at * longest + size), at, at + size + 1)
+    word_rows = get8(work, f.WORD_ROWS)
+    for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
+        word = word_rows + 4 * WORD * i
+        s = get4(word, WORD_START)
+        e = get4(word, WORD_END)
+        if e > end:
             break
-        places, count = _add(places, count, last, words[i, WORD_ROW], words[i, WORD_START], words[i, WORD_END])
-        if words[i, PREVIOUS] >= start:
-            places, count = _add(places, count, last, words[i, PAIR_ROW], words[i, PREVIOUS], words[i, WORD_END])
-    hits = analysis.hits
-    inside = hits_inside(hits, start, end)
-    classes = sizes.classes
-    paired = np.zeros((classes, classes), dtype=np.uint8)
-    for i in range(len(inside)):
-        a = inside[i]
-        kind = hits[a, CLASS]
-        places, count = _add(places, count, last, vocabulary.present[kind], hits[a, HIT_START], hits[a, HIT_END])
-        for j in range(i + 1, len(inside)):
-            b = inside[j]
-            if hits[b, SENTENCE] != hits[a, SENTENCE]:
+        count = _add(places, count, room, latest, get4(word, WORD_ROW), s, e)
+        if get4(word, PREVIOUS) >= start:
+            count = _add(places, count, room, latest, get4(word, PAIR_ROW), get4(word, PREVIOUS), e)
+    count = _add_classes(book, work, start, end, hits, hit_count, places, count, room)
+    count = _add_concepts(book, work, start, end, found, found_count, places, count, room)
+    if count > room:
+        for i in range(room):
+            put4(latest, get4(places, 4 * i + _ROW), -1)
+    return count
+
+
+@kernel
+def _add_classes(
+    book: int, work: int, start: int, end: int, hits: int, hit_count: int, places: int, count: int, room: int
+) -> int:
+    latest = get8(work, f.LATEST)
+    inside = get8(work, f.INSIDE)
+    total = hits_inside(hits, hit_count, start, end, inside)
+    classes = get8(book, f.CLASS_COUNT)
+    near = get8(book, f.NEAR)
+    for i in range(total):
+        a = hits + 16 * get4(inside, i)
+        kind = get4(a, WHAT)
+        a_start = get4(a, BEGIN)
+        a_end = get4(a, FINISH)
+        count = _add(places, count, room, latest, get4(get8(book, f.PRESENT), kind), a_start, a_end)
+        for j in range(i + 1, total):
+            b = hits + 16 * get4(inside, j)
+            if get4(b, SENTENCE) != get4(a, SENTENCE):
                 break
-            other = hits[b, CLASS]
+            other = get4(b, WHAT)
             if other == kind:
                 continue
-            if hits[b, HIT_START] - hits[a, HIT_END] <= sizes.near:
-                reach = max(hits[a, HIT_END], hits[b, HIT_END])
-                places, count = _add(places, count, last, vocabulary.beside[kind, other], hits[a, HIT_START], reach)
-            if paired[kind, other] == 0:
-                paired[kind, other] = 1
-                paired[other, kind] = 1
-                row = vocabulary.together[kind, other]
-                places, count = _add(places, count, last, row, hits[a, HIT_START], hits[a, HIT_END])
-                places, count = _add(places, count, last, row, hits[b, HIT_START], hits[b, HIT_END])
-    found = analysis.found
-    for i in range(first_by_start(found, FOUND_START, start), len(found)):
-        if found[i, FOUND_START] >= end:
+            b_start = get4(b, BEGIN)
+            b_end = get4(b, FINISH)
+            if b_start - a_end <= near:
+                row = get4(get8(book, f.BESIDE), kind * classes + other)
+                count = _add(places, count, room, latest, row, a_start, max(a_end, b_end))
+            # Only the first two hits of a pair of classes count.
+            row = get4(get8(book, f.TOGETHER), kind * classes + other)
+            if row >= 0 and get4(latest, row) < 0:
+                count = _add(places, count, room, latest, row, a_start, a_end)
+                count = _add(places, count, room, latest, row, b_start, b_end)
+    return count
+
+
+@kernel
+def _add_concepts(
+    book: int, work: int, start: int, end: int, found: int, found_count: int, places: int, count: int, room: int
+) -> int:
+    latest = get8(work, f.LATEST)
+    for i in range(first_from(found, found_count, 4, BEGIN, start), found_count):
+        this = found + 16 * i
+        if get4(this, BEGIN) >= end:
             break
-        if found[i, FOUND_END] <= end:
-            row = vocabulary.concept[found[i, CONCEPT]]
-            places, count = _add(places, count, last, row, found[i, FOUND_START], found[i, FOUND_END])
-    first, order, total = concepts_inside(found, start, end, sizes.concepts)
+        if get4(this, FINISH) <= end:
+            row = get4(get8(book, f.CONCEPT_ROW), get4(this, WHAT))
+            count = _add(places, count, room, latest, row, get4(this, BEGIN), get4(this, FINISH))
+    total = concepts_inside(book, work, found, found_count, start, end)
+    order = get8(work, f.ORDER)
+    first = get8(work, f.FIRST_FOUND)
+    concept_count = get8(book, f.CONCEPT_COUNT)
     for i in range(total):
+        a = get4(order, i)
+        this = found + 16 * get4(first, a)
         for j in range(i):
-            row = vocabulary.concept_pair[order[i], order[j]]
-            for concept in (order[i], order[j]):
-                at = first[concept]
-                places, count = _add(places, count, last, row, found[at, FOUND_START], found[at, FOUND_END])
-    return places, count
+            b = get4(order, j)
+            other = found + 16 * get4(first, b)
+            row = get4(get8(book, f.CONCEPT_PAIR), a * concept_count + b)
+            count = _add(places, count, room, latest, row, get4(this, BEGIN), get4(this, FINISH))
+            count = _add(places, count, room, latest, row, get4(other, BEGIN), get4(other, FINISH))
+    return count
 
 
 @kernel
-def _candidates(analysis: Analysis, start: int, end: int) -> tuple[Array, int]:
-    """Spans that read as phrases: concepts and lexicon terms, or else words. In order of start and end."""
-    found = analysis.found
-    hits = analysis.hits
-    words = analysis.words
-    spans = np.empty((len(found) + len(hits) + 1, 2), dtype=np.int32)
-    count = 0
-    for i in range(len(found)):
-        s = found[i, FOUND_START]
-        e = found[i, FOUND_END]
-        if s >= start and e <= end and 2 <= e - s <= LONGEST:
-            spans[count, 0] = s
-            spans[count, 1] = e
-            count += 1
-    for i in range(len(hits)):
-        s = hits[i, HIT_START]
-        e = hits[i, HIT_END]
-        if s >= start and e <= end and 2 <= e - s <= LONGEST:
-            spans[count, 0] = s
-            spans[count, 1] = e
-            count += 1
-    if count == 0:
-        spans = np.empty((len(words), 2), dtype=np.int32)
-        for i in range(len(words)):
-            s = words[i, WORD_START]
-            e = words[i, WORD_END]
-            if s >= start and e <= end and e - s >= 2:
-                spans[count, 0] = s
-                spans[count, 1] = e
-                count += 1
-    return spans, count
+def share_out(
+    book: int, work: int, start: int, places: int, count: int, codes: int, code_count: int, share: int
+) -> None:
+    """Share the weights of each row over the characters of its places; sets ``LATEST`` back to -1.
 
-
-@kernel
-def explain(
-    analysis: Analysis,
-    window: int,
-    codes: Array,
-    code_count: int,
-    model: Model,
-    vocabulary: Vocabulary,
-    sizes: Sizes,
-    last: Array,
-) -> tuple[Array, Array, int]:
-    """The best spans of a window in text order: rows of (start, end, code or -1), their weights, and how many.
-
-    ``last`` holds -1 for every row of the weights, before and after.
+    ``share`` (double) takes 1 + ``code_count`` numbers a character of the window, zero before: severity ≥ 2, then the codes.
     """
-    start = analysis.windows[window, 0]
-    end = analysis.windows[window, 1]
-    places, count = _places(analysis, start, end, vocabulary, sizes, last)
-    columns = np.empty(code_count + 1, dtype=np.int32)
-    columns[0] = model.severity_heads[1]
-    for i in range(code_count):
-        columns[i + 1] = model.code_heads[codes[i]]
-    share = np.zeros((end - start, code_count + 1), dtype=np.float64)
+    latest = get8(work, f.LATEST)
+    heads = get8(book, f.HEADS)
+    width = code_count + 1
     for number in range(count):
-        row = places[number, _ROW]
-        if last[row] < 0:
-            continue  # all places of the row are done
+        row = get4(places, 4 * number + _ROW)
+        if get4(latest, row) < 0:
+            continue  # its places are done
         covered = 0
-        at = last[row]
+        at = get4(latest, row)
         while at >= 0:
-            covered += places[at, _END] - places[at, _START]
-            at = places[at, _NEXT]
-        for column in range(code_count + 1):
-            portion = float(model.weights[row, columns[column]]) / covered
-            at = last[row]
+            covered += get4(places, 4 * at + _END) - get4(places, 4 * at + _START)
+            at = get4(places, 4 * at + _NEXT)
+        weights = get8(book, f.WEIGHTS) + 4 * heads * row
+        for column in range(width):
+            if column == 0:
+                head = get4(get8(book, f.SEVERITY_HEADS_AT), 1)
+            else:
+                head = get4(get8(book, f.CODE_HEADS), get4(codes, column - 1))
+            portion = get_float(weights, head) / covered
+            at = get4(latest, row)
             while at >= 0:
-                for place in range(places[at, _START] - start, places[at, _END] - start):
-                    share[place, column] += portion
-                at = places[at, _NEXT]
-        last[row] = -1
-    spans, total = _candidates(analysis, start, end)
-    weights = np.empty(total, dtype=np.float64)
-    for i in range(total):
-        weight = 0.0
-        for at in range(spans[i, 0] - start, spans[i, 1] - start):
-            weight += share[at, 0]
-        weights[i] = weight
-    kept = np.empty((KEEP, 3), dtype=np.int32)
-    kept_weights = np.empty(KEEP, dtype=np.float64)
+                for place in range(get4(places, 4 * at + _START) - start, get4(places, 4 * at + _END) - start):
+                    cell = place * width + column
+                    put_double(share, cell, get_double(share, cell) + portion)
+                at = get4(places, 4 * at + _NEXT)
+        put4(latest, row, -1)
+
+
+@kernel
+def find_phrases(
+    start: int,
+    end: int,
+    words: int,
+    word_rows: int,
+    hits: int,
+    hit_count: int,
+    found: int,
+    found_count: int,
+    spans: int,
+) -> int:
+    """Spans that read as phrases: concepts and lexicon terms, or else words; returns how many.
+
+    ``spans`` has room for two numbers a concept, a hit and a word.
+    """
+    count = 0
+    for source, total in ((found, found_count), (hits, hit_count)):
+        for i in range(first_from(source, total, 4, BEGIN, start), total):
+            s = get4(source, 4 * i + BEGIN)
+            e = get4(source, 4 * i + FINISH)
+            if s >= end:
+                break
+            if e <= end and 2 <= e - s <= LONGEST:
+                put4(spans, 2 * count, s)
+                put4(spans, 2 * count + 1, e)
+                count += 1
+    if count == 0:
+        for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
+            s = get4(word_rows, i * WORD + WORD_START)
+            e = get4(word_rows, i * WORD + WORD_END)
+            if e > end:
+                break
+            if e - s >= 2:
+                put4(spans, 2 * count, s)
+                put4(spans, 2 * count + 1, e)
+                count += 1
+    return count
+
+
+@kernel
+def _summed(share: int, width: int, column: int, start: int, end: int) -> float:
+    total = 0.0
+    for at in range(start, end):
+        total += get_double(share, at * width + column)
+    return total
+
+
+@kernel
+def choose(
+    start: int,
+    spans: int,
+    count: int,
+    weights: int,
+    codes: int,
+    code_count: int,
+    share: int,
+    kept: int,
+    kept_weights: int,
+) -> int:
+    """The best spans in text order into ``kept`` and their weights into ``kept_weights``; returns how many.
+
+    ``weights`` (double) is scratch for a number a span.
+    """
+    width = code_count + 1
+    for i in range(count):
+        weight = _summed(share, width, 0, get4(spans, 2 * i) - start, get4(spans, 2 * i + 1) - start)
+        put_double(weights, i, weight)
     kept_count = 0
     highest = 0.0
     while kept_count < KEEP:
         best = -1
-        for i in range(total):
-            if weights[i] > 0 and (best < 0 or _before(weights[i], spans[i], weights[best], spans[best])):
+        weight = 0.0
+        for i in range(count):
+            this = get_double(weights, i)
+            if this > 0 and (best < 0 or _before(this, spans, i, weight, best)):
                 best = i
-        if best < 0 or (kept_count and weights[best] < SHARE * highest):
+                weight = this
+        if best < 0 or (kept_count and weight < SHARE * highest):
             break
-        weight = weights[best]
-        weights[best] = 0.0
-        s = spans[best, 0]
-        e = spans[best, 1]
+        put_double(weights, best, 0.0)
+        s = get4(spans, 2 * best)
+        e = get4(spans, 2 * best + 1)
         free = True
         for k in range(kept_count):
-            if s < kept[k, 1] and kept[k, 0] < e:
+            if s < get4(kept, 3 * k + SPAN_END) and get4(kept, 3 * k + SPAN_START) < e:
                 free = False
         if not free:
             continue
         if kept_count == 0:
             highest = weight
         place = kept_count
-        while place > 0 and kept[place - 1, 0] > s:
-            kept[place] = kept[place - 1]
-            kept_weights[place] = kept_weights[place - 1]
+        while place > 0 and get4(kept, 3 * place - 3 + SPAN_START) > s:
+            for column in range(3):
+                put4(kept, 3 * place + column, get4(kept, 3 * place - 3 + column))
+            put_double(kept_weights, place, get_double(kept_weights, place - 1))
             place -= 1
-        kept[place, 0] = s
-        kept[place, 1] = e
-        kept[place, 2] = -1
-        kept_weights[place] = weight
+        code = -1
         most = 0.0
         for i in range(code_count):
-            said = 0.0
-            for at in range(s - start, e - start):
-                said += share[at, i + 1]
+            said = _summed(share, width, i + 1, s - start, e - start)
             if i == 0 or said > most:
                 most = said
-                kept[place, 2] = codes[i]
+                code = get4(codes, i)
+        put4(kept, 3 * place + SPAN_START, s)
+        put4(kept, 3 * place + SPAN_END, e)
+        put4(kept, 3 * place + SPAN_CODE, code)
+        put_double(kept_weights, place, weight)
         kept_count += 1
-    return kept, kept_weights, kept_count
+    return kept_count
 
 
 @kernel
-def _before(weight: float, span: Array, other_weight: float, other_span: Array) -> bool:
+def _before(weight: float, spans: int, number: int, other_weight: float, other: int) -> bool:
     """Whether a candidate comes before another: larger weight, equal to nine places by position."""
     a = math.floor(weight * _ROUND + 0.5)
     b = math.floor(other_weight * _ROUND + 0.5)
     if a != b:
         return a > b
-    if span[0] != other_span[0]:
-        return span[0] < other_span[0]
-    return span[1] < other_span[1]
+    if get4(spans, 2 * number) != get4(spans, 2 * other):
+        return get4(spans, 2 * number) < get4(spans, 2 * other)
+    return get4(spans, 2 * number + 1) < get4(spans, 2 * other + 1)

@@ -1,263 +1,186 @@
 """Features of a text looked up once, for all its windows; see ``pipeline.model.features``.
 
-Keys are never built: character n-grams and words are walked through tries, keys made of classes and concepts are matrices.
+Keys are never built: character n-grams and words are walked through tries, keys made of classes and concepts are matrices. What
+is found is always a row of the weights, -1 where the model has none.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..model.artefact import Artefact
-from ..model.features import FeatureSettings
 from ..text.concepts import concepts
 from ..text.lexicon import lexicon
-from .disguises import CLAUSE_END
+from . import fields as f
 from .folding import BLANK, LINE
 from .jit import Array, kernel
-from .lexemes import CLASS, CONCEPT, FOUND_END, FOUND_START, HIT_END, HIT_START, SENTENCE
-from .regex import Regex
-from .trie import Builder, Trie, step
+from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
+from .matcher import in_set
+from .memory import Book, get4, get8, put4
+from .patterns import CLAUSE_END
+from .trie import Builder, step
+
+# A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and
+# where that one starts.
+WORD_START, WORD_END, WORD_ROW, PAIR_ROW, PREVIOUS = range(5)
+WORD = 5
 
 
-class Vocabulary(NamedTuple):
-    """Row of the weights for every key, -1 where the model has none."""
-
-    grams: Trie
-    words: Trie
-    pairs: Trie
-    present: Array  # [class]: U
-    beside: Array  # [class, class]: N
-    together: Array  # [class, class]: S
-    concept: Array  # [concept]: K
-    concept_pair: Array  # [concept, concept], either way round: P
-    frame: Array  # [class]: D
-    concept_rank: Array  # [concept]: place among the names sorted
-
-
-class Sizes(NamedTuple):
-    """Numbers that fix the shape of the features."""
-
-    longest_gram: int
-    near: int
-    whole: int
-    target: int
-    stride: int
-    classes: int
-    concepts: int
-
-
-def build_vocabulary(builder: Builder, artefact: Artefact) -> Vocabulary:
-    """Tries and matrices of the vocabulary of a model."""
+def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
+    """Put tries and matrices of the vocabulary, and the settings, into their fields."""
     rows = artefact.vocabulary
-    longest = artefact.settings.longest_gram
+    settings = artefact.settings
     classes = lexicon().names
     names = concepts().names
     blocks: dict[str, list[str]] = {letter: [] for letter in "cwb"}
     for key in rows:
-        if key[:1] in blocks and (key[0] != "c" or 0 < len(key) - 1 <= longest):
+        if key[:1] in blocks and (key[0] != "c" or len(key) - 1 <= settings.longest_gram):
             blocks[key[0]].append(key)
-
-    def trie(letter: str) -> Trie:
+    for letter, field in (("c", f.GRAMS), ("w", f.WORDS), ("b", f.PAIRS)):
         keys = blocks[letter]
-        return builder.strings([key[1:] for key in keys], [rows[key] for key in keys])
+        builder.strings([key[1:] for key in keys], [rows[key] for key in keys]).enter(book, field)
 
     def table(keys: list[str]) -> Array:
         return np.array([rows.get(key, -1) for key in keys], dtype=np.int32)
 
-    def square(keys: list[list[str]]) -> Array:
-        return np.array([[rows.get(key, -1) for key in line] for line in keys], dtype=np.int32).reshape(len(keys), -1)
-
-    frames = frozenset(artefact.settings.frames)
-    order = sorted(range(len(names)), key=names.__getitem__)
-    rank = np.empty(len(names), dtype=np.int32)
-    rank[order] = np.arange(len(names))
-    return Vocabulary(
-        grams=trie("c"),
-        words=trie("w"),
-        pairs=trie("b"),
-        present=table(["U" + a for a in classes]),
-        beside=square([[f"N{a}>{b}" for b in classes] for a in classes]),
-        together=square([[f"S{min(a, b)}~{max(a, b)}" for b in classes] for a in classes]),
-        concept=table(["K" + a for a in names]),
-        concept_pair=square([[f"P{min(a, b)}*{max(a, b)}" for b in names] for a in names]),
-        frame=table(["D" + a if a in frames else "" for a in classes]),
-        concept_rank=rank,
-    )
-
-
-def build_sizes(settings: FeatureSettings) -> Sizes:
-    """The settings as numbers."""
-    window = settings.window
-    return Sizes(
-        settings.longest_gram,
-        settings.near,
-        window.whole,
-        window.target,
-        window.stride,
-        len(lexicon().names),
-        len(concepts().names),
-    )
-
-
-class Analysis(NamedTuple):
-    """A text analysed for all its windows.
-
-    ``grams[at, size - 1]`` row of the n-gram at a place; ``words`` rows of (start, end, row of the word, row of the pair with
-    the word before that is not white space, start of that word); ``windows`` rows of (start, end).
-    """
-
-    length: int
-    grams: Array
-    words: Array
-    hits: Array
-    found: Array
-    frames: Array
-    windows: Array
-
-
-WORD_START, WORD_END, WORD_ROW, PAIR_ROW, PREVIOUS = range(5)
+    frames = frozenset(settings.frames)
+    book.table(f.PRESENT, table(["U" + a for a in classes]))
+    book.table(f.BESIDE, table([f"N{a}>{b}" for a in classes for b in classes]))
+    book.table(f.TOGETHER, table([f"S{min(a, b)}~{max(a, b)}" for a in classes for b in classes]))
+    book.table(f.CONCEPT_ROW, table(["K" + a for a in names]))
+    book.table(f.CONCEPT_PAIR, table([f"P{min(a, b)}*{max(a, b)}" for a in names for b in names]))
+    book.table(f.FRAME, table(["D" + a if a in frames else "" for a in classes]))
+    book.number(f.LONGEST_GRAM, settings.longest_gram)
+    book.number(f.NEAR, settings.near)
+    book.number(f.WHOLE, settings.window.whole)
+    book.number(f.TARGET, settings.window.target)
+    book.number(f.STRIDE, settings.window.stride)
 
 
 @kernel
-def gram_rows(text: Array, length: int, longest: int, trie: Trie) -> Array:
+def find_grams(book: int, text: int, length: int, grams: int) -> None:
     """Rows of the n-grams that start at each place; line breaks count as blanks."""
-    rows = np.full((length, longest), -1, dtype=np.int32)
+    longest = get8(book, f.LONGEST_GRAM)
+    slots = get8(book, f.GRAMS)
+    mask = get8(book, f.GRAMS + 1)
+    values = get8(book, f.GRAMS + 2)
     for start in range(length):
         state = 0
-        for size in range(min(longest, length - start)):
-            char = text[start + size]
-            if char == LINE:
-                char = BLANK
-            state = step(trie, state, char)
-            if state < 0:
-                break
-            rows[start, size] = trie.values[state]
-    return rows
+        for size in range(longest):
+            if state >= 0 and start + size < length:
+                char = get4(text, start + size)
+                state = step(slots, mask, state, BLANK if char == LINE else char)
+            else:
+                state = -1
+            put4(grams, start * longest + size, get4(values, state) if state >= 0 else -1)
 
 
 @kernel
-def word_rows(text: Array, ends: Array, vocabulary: Vocabulary) -> Array:
-    """Words with their rows; see :class:`Analysis`."""
-    length = len(ends)
-    words = np.empty((length, 5), dtype=np.int32)
+def _walk(book: int, trie: int, state: int, text: int, start: int, end: int) -> int:
+    """The state behind ``text[start:end]``, or -1."""
+    slots = get8(book, trie)
+    mask = get8(book, trie + 1)
+    for at in range(start, end):
+        if state < 0:
+            return -1
+        state = step(slots, mask, state, get4(text, at))
+    return state
+
+
+@kernel
+def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
+    """Words with their rows; returns how many."""
+    pair_slots = get8(book, f.PAIRS)
+    pair_mask = get8(book, f.PAIRS + 1)
     count = 0
     start = 0
     behind = -1  # state of the pair trie behind the word before and a blank
     previous = -1
     while start < length:
-        end = ends[start]
-        words[count, WORD_START] = start
-        words[count, WORD_END] = end
-        words[count, WORD_ROW] = -1
-        words[count, PAIR_ROW] = -1
-        words[count, PREVIOUS] = -1
+        end = get4(ends, start)
+        row = -1
+        pair = -1
+        before = -1
         # Canonical white space is one blank or line break, always a word of its own.
-        if text[start] != BLANK and text[start] != LINE:
-            state = 0
-            for at in range(start, end):
-                state = step(vocabulary.words, state, text[at])
-                if state < 0:
-                    break
+        char = get4(text, start)
+        if char != BLANK and char != LINE:
+            state = _walk(book, f.WORDS, 0, text, start, end)
             if state >= 0:
-                words[count, WORD_ROW] = vocabulary.words.values[state]
+                row = get4(get8(book, f.WORDS + 2), state)
             if previous >= 0:
-                words[count, PREVIOUS] = previous
-                state = behind
-                at = start
-                while state >= 0 and at < end:
-                    state = step(vocabulary.pairs, state, text[at])
-                    at += 1
+                before = previous
+                state = _walk(book, f.PAIRS, behind, text, start, end)
                 if state >= 0:
-                    words[count, PAIR_ROW] = vocabulary.pairs.values[state]
-            behind = 0
-            at = start
-            while behind >= 0 and at < end:
-                behind = step(vocabulary.pairs, behind, text[at])
-                at += 1
+                    pair = get4(get8(book, f.PAIRS + 2), state)
+            behind = _walk(book, f.PAIRS, 0, text, start, end)
             if behind >= 0:
-                behind = step(vocabulary.pairs, behind, BLANK)
+                behind = step(pair_slots, pair_mask, behind, BLANK)
             previous = start
+        put4(words, count * WORD + WORD_START, start)
+        put4(words, count * WORD + WORD_END, end)
+        put4(words, count * WORD + WORD_ROW, row)
+        put4(words, count * WORD + PAIR_ROW, pair)
+        put4(words, count * WORD + PREVIOUS, before)
         count += 1
         start = end
-    return words[:count]
+    return count
 
 
 @kernel
-def _behind_clause(kinds: Array, start: int, end: int, regex: Regex) -> int:
+def _behind_clause(book: int, kinds: int, start: int, end: int) -> int:
     """Place behind the first clause end in a stretch, or -1."""
-    wanted = regex.code[regex.entries[CLAUSE_END], 1]
+    wanted = get4(get8(book, f.CODE), 4 * get4(get8(book, f.ENTRIES), CLAUSE_END) + 1)
     for at in range(start, end):
-        if regex.sets[wanted, kinds[at]]:
+        if in_set(book, wanted, get4(kinds, at)):
             return at + 1
     return -1
 
 
 @kernel
-def cut_windows(kinds: Array, length: int, sizes: Sizes, regex: Regex) -> Array:
-    """Windows of a text; see ``pipeline.text.windows``."""
-    if length <= sizes.whole:
-        spans = np.zeros((1, 2), dtype=np.int32)
-        spans[0, 1] = length
-        return spans
-    spans = np.empty((length // max(1, sizes.stride) + 2, 2), dtype=np.int32)
-    count = 0
-    start = 0
-    while True:
-        end = min(length, start + sizes.target)
-        if end < length:
-            place = _behind_clause(kinds, end, min(length, end + sizes.target // 3), regex)
-            if place >= 0:
-                end = place
-        spans[count, 0] = start
-        spans[count, 1] = end
-        count += 1
-        if end >= length:
-            return spans[:count]
-        following = start + sizes.stride
-        place = _behind_clause(kinds, following, min(end, following + sizes.stride // 2), regex)
-        start = place if place >= 0 else following
+def next_window(book: int, kinds: int, length: int, start: int) -> tuple[int, int]:
+    """End of the window at ``start`` and start of the next one, -1 if it is the last; see ``pipeline.text.windows``."""
+    if length <= get8(book, f.WHOLE):
+        return length, -1
+    target = get8(book, f.TARGET)
+    stride = get8(book, f.STRIDE)
+    end = min(length, start + target)
+    if end < length:
+        place = _behind_clause(book, kinds, end, min(length, end + target // 3))
+        if place >= 0:
+            end = place
+    if end >= length:
+        return end, -1
+    following = start + stride
+    place = _behind_clause(book, kinds, following, min(end, following + stride // 2))
+    return end, place if place >= 0 else following
 
 
 @kernel
-def seen_frames(hits: Array, vocabulary: Vocabulary, classes: int) -> Array:
-    """Rows of the frame classes that stand anywhere in the text."""
-    seen = np.zeros(classes, dtype=np.uint8)
-    rows = np.empty(classes, dtype=np.int32)
+def find_frames(book: int, work: int, hits: int, total: int, rows: int) -> int:
+    """Rows of the frame classes that stand anywhere in the text into ``rows``; returns how many. ``SAID`` is scratch."""
+    seen = get8(work, f.SAID)
+    frame = get8(book, f.FRAME)
+    for i in range(get8(book, f.CLASS_COUNT)):
+        put4(seen, i, 0)
     count = 0
-    for i in range(len(hits)):
-        kind = hits[i, CLASS]
-        if seen[kind] == 0:
-            seen[kind] = 1
-            if vocabulary.frame[kind] >= 0:
-                rows[count] = vocabulary.frame[kind]
+    for i in range(total):
+        kind = get4(hits, 4 * i + WHAT)
+        if get4(seen, kind) == 0:
+            put4(seen, kind, 1)
+            if get4(frame, kind) >= 0:
+                put4(rows, count, get4(frame, kind))
                 count += 1
-    return rows[:count]
+    return count
 
 
 @kernel
-def first_word(words: Array, start: int) -> int:
-    """Number of the first word that starts at ``start`` or behind."""
-    low = 0
-    high = len(words)
-    while low < high:
-        middle = (low + high) // 2
-        if words[middle, WORD_START] < start:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@kernel
-def first_by_start(rows: Array, column: int, start: int) -> int:
+def first_from(rows: int, count: int, width: int, column: int, start: int) -> int:
     """Number of the first row whose column reaches ``start``; the column is sorted."""
     low = 0
-    high = len(rows)
+    high = count
     while low < high:
         middle = (low + high) // 2
-        if rows[middle, column] < start:
+        if get4(rows, middle * width + column) < start:
             low = middle + 1
         else:
             high = middle
@@ -265,109 +188,114 @@ def first_by_start(rows: Array, column: int, start: int) -> int:
 
 
 @kernel
-def hits_inside(hits: Array, start: int, end: int) -> Array:
-    """Numbers of the hits within a window."""
-    first = first_by_start(hits, HIT_START, start)
-    last = first_by_start(hits, HIT_START, end)
-    inside = np.empty(last - first, dtype=np.int32)
+def hits_inside(hits: int, total: int, start: int, end: int, inside: int) -> int:
+    """Numbers of the hits within a window into ``inside``; returns how many."""
     count = 0
-    for i in range(first, last):
-        if hits[i, HIT_END] <= end:
-            inside[count] = i
+    for i in range(first_from(hits, total, 4, BEGIN, start), total):
+        if get4(hits, 4 * i + BEGIN) >= end:
+            break
+        if get4(hits, 4 * i + FINISH) <= end:
+            put4(inside, count, i)
             count += 1
-    return inside[:count]
+    return count
 
 
 @kernel
-def concepts_inside(found: Array, start: int, end: int, concepts: int) -> tuple[Array, Array, int]:
-    """First find of each concept within a window, -1 if none; the concepts in the order found, and how many."""
-    first = np.full(concepts, -1, dtype=np.int32)
-    order = np.empty(concepts, dtype=np.int32)
+def concepts_inside(book: int, work: int, found: int, total: int, start: int, end: int) -> int:
+    """Concepts within a window into ``ORDER``, as found, and the first find of each into ``FIRST_FOUND``; returns how many."""
+    first = get8(work, f.FIRST_FOUND)
+    order = get8(work, f.ORDER)
+    for i in range(get8(book, f.CONCEPT_COUNT)):
+        put4(first, i, -1)
     count = 0
-    for i in range(first_by_start(found, FOUND_START, start), len(found)):
-        if found[i, FOUND_START] >= end:
+    for i in range(first_from(found, total, 4, BEGIN, start), total):
+        if get4(found, 4 * i + BEGIN) >= end:
             break
-        if found[i, FOUND_END] <= end and first[found[i, CONCEPT]] < 0:
-            first[found[i, CONCEPT]] = i
-            order[count] = found[i, CONCEPT]
+        concept = get4(found, 4 * i + WHAT)
+        if get4(found, 4 * i + FINISH) <= end and get4(first, concept) < 0:
+            put4(first, concept, i)
+            put4(order, count, concept)
             count += 1
-    return first, order, count
+    return count
+
+
+@kernel
+def _add(row: int, stamps: int, stamp: int, rows: int, count: int) -> int:
+    """Add a row that is not there yet; returns how many there are."""
+    if row < 0 or get4(stamps, row) == stamp:
+        return count
+    put4(stamps, row, stamp)
+    put4(rows, count, row)
+    return count + 1
 
 
 @kernel
 def window_rows(
-    analysis: Analysis, start: int, end: int, vocabulary: Vocabulary, sizes: Sizes, stamps: Array, stamp: int, rows: Array
+    book: int,
+    work: int,
+    start: int,
+    end: int,
+    words: int,
+    hits: int,
+    hit_count: int,
+    found: int,
+    found_count: int,
+    frames: int,
+    stamp: int,
 ) -> int:
-    """Rows of the weights whose feature is in a window, each once, put into ``rows``; returns how many.
+    """Rows whose feature is in a window, each once, into ``ROW_LIST``; returns how many.
 
-    ``stamps`` holds a number a row of the weights, none of them ``stamp``.
+    ``words``, ``frames``: how many there are; the frames are at the end of ``ROW_LIST``, behind a row for every weight.
+    ``STAMPS`` holds a number for every row of the weights, none of them ``stamp``.
     """
+    stamps = get8(work, f.STAMPS)
+    rows = get8(work, f.ROW_LIST)
+    grams = get8(work, f.GRAM_ROWS)
+    longest = get8(book, f.LONGEST_GRAM)
     count = 0
     for at in range(start, end):
-        for size in range(min(sizes.longest_gram, end - at)):
-            row = analysis.grams[at, size]
-            if row >= 0 and stamps[row] != stamp:
-                stamps[row] = stamp
-                rows[count] = row
-                count += 1
-    words = analysis.words
-    for i in range(first_word(words, start), len(words)):
-        if words[i, WORD_END] > end:
+        for size in range(min(longest, end - at)):
+            count = _add(get4(grams, at * longest + size), stamps, stamp, rows, count)
+    word_rows = get8(work, f.WORD_ROWS)
+    for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
+        if get4(word_rows, i * WORD + WORD_END) > end:
             break
-        row = words[i, WORD_ROW]
-        if row >= 0 and stamps[row] != stamp:
-            stamps[row] = stamp
-            rows[count] = row
-            count += 1
-        row = words[i, PAIR_ROW]
-        if row >= 0 and words[i, PREVIOUS] >= start and stamps[row] != stamp:
-            stamps[row] = stamp
-            rows[count] = row
-            count += 1
-    hits = analysis.hits
-    inside = hits_inside(hits, start, end)
-    for i in range(len(inside)):
-        a = inside[i]
-        kind = hits[a, CLASS]
-        row = vocabulary.present[kind]
-        if row >= 0 and stamps[row] != stamp:
-            stamps[row] = stamp
-            rows[count] = row
-            count += 1
-        for j in range(i + 1, len(inside)):
-            b = inside[j]
-            if hits[b, SENTENCE] != hits[a, SENTENCE]:
+        count = _add(get4(word_rows, i * WORD + WORD_ROW), stamps, stamp, rows, count)
+        if get4(word_rows, i * WORD + PREVIOUS) >= start:
+            count = _add(get4(word_rows, i * WORD + PAIR_ROW), stamps, stamp, rows, count)
+    classes = get8(book, f.CLASS_COUNT)
+    near = get8(book, f.NEAR)
+    beside = get8(book, f.BESIDE)
+    together = get8(book, f.TOGETHER)
+    present = get8(book, f.PRESENT)
+    inside = get8(work, f.INSIDE)
+    total = hits_inside(hits, hit_count, start, end, inside)
+    for i in range(total):
+        a = 4 * get4(inside, i)
+        kind = get4(hits, a + WHAT)
+        a_end = get4(hits, a + FINISH)
+        sentence = get4(hits, a + SENTENCE)
+        count = _add(get4(present, kind), stamps, stamp, rows, count)
+        for j in range(i + 1, total):
+            b = 4 * get4(inside, j)
+            if get4(hits, b + SENTENCE) != sentence:
                 break
-            other = hits[b, CLASS]
+            other = get4(hits, b + WHAT)
             if other == kind:
                 continue
-            if hits[b, HIT_START] - hits[a, HIT_END] <= sizes.near:
-                row = vocabulary.beside[kind, other]
-                if row >= 0 and stamps[row] != stamp:
-                    stamps[row] = stamp
-                    rows[count] = row
-                    count += 1
-            row = vocabulary.together[kind, other]
-            if row >= 0 and stamps[row] != stamp:
-                stamps[row] = stamp
-                rows[count] = row
-                count += 1
-    _, order, total = concepts_inside(analysis.found, start, end, sizes.concepts)
+            if get4(hits, b + BEGIN) - a_end <= near:
+                count = _add(get4(beside, kind * classes + other), stamps, stamp, rows, count)
+            count = _add(get4(together, kind * classes + other), stamps, stamp, rows, count)
+    total = concepts_inside(book, work, found, found_count, start, end)
+    order = get8(work, f.ORDER)
+    concept_count = get8(book, f.CONCEPT_COUNT)
     for i in range(total):
-        row = vocabulary.concept[order[i]]
-        if row >= 0 and stamps[row] != stamp:
-            stamps[row] = stamp
-            rows[count] = row
-            count += 1
+        concept = get4(order, i)
+        count = _add(get4(get8(book, f.CONCEPT_ROW), concept), stamps, stamp, rows, count)
         for j in range(i):
-            row = vocabulary.concept_pair[order[i], order[j]]
-            if row >= 0 and stamps[row] != stamp:
-                stamps[row] = stamp
-                rows[count] = row
-                count += 1
-    for row in analysis.frames:
-        if stamps[row] != stamp:
-            stamps[row] = stamp
-            rows[count] = row
-            count += 1
+            row = get4(get8(book, f.CONCEPT_PAIR), concept * concept_count + get4(order, j))
+            count = _add(row, stamps, stamp, rows, count)
+    behind = get8(book, f.WEIGHT_ROWS)
+    for i in range(frames):
+        count = _add(get4(rows, behind + i), stamps, stamp, rows, count)
     return count

@@ -1,19 +1,23 @@
-"""First step of the normaliser over arrays of code points; see ``pipeline.text.characters``."""
+"""First step of the normaliser over code points; see ``pipeline.text.characters``."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..resources import read_table
 from ..text.characters import EMOJI, canonical_of
 from ..text.disguise import SEPARATORS
+from . import fields as f
 from .jit import Array, kernel
+from .memory import Book, get4, get8, put4, put8
 
 TOP = 0x110000
 EMOJI_CODE = ord(EMOJI)
 BLANK, LINE = 32, 10
+
+# Marks of a character. The lowest bits number the sound it has in key terms, 0 for none.
 SOUND_MASK = 0xFFF
 SEPARATOR = 1 << 12
 TRADITIONAL = 1 << 13
@@ -22,33 +26,55 @@ TERM_START = 1 << 15
 SPELLING_START = 1 << 16
 SPLIT_START = 1 << 17
 GATE_START = 1 << 18
+LEXICON_START = 1 << 19
+HAN = 1 << 20
+GAP = 1 << 21
+IS_EMOJI = 1 << 22
+BRACKET = 1 << 23
+TRIGGER = 1 << 24
 
 _SURROGATES = (0xD800, 0xE000)
 _FIRST_UNASSIGNED = 0x40000  # planes 4 to 13 hold no characters
 _TAGS = (0xE0000, 0xE1000)
 _FIRST_PRIVATE = 0xF0000
+_NOT_PRIVATE = ((0xFFFFE, 0x100000), (0x10FFFE, 0x110000))  # the last two of each plane are no characters
 
 
-class Folding(NamedTuple):
-    """``fold[code point]``: the canonical code point, -1 for none, -2 - k for row k of ``expansion``; ``marks`` bits."""
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """``fold[code point]``: the canonical code point, -1 for none, -2 - k for row k of ``expansion``."""
 
     fold: Array
     expansion_starts: Array
     expansion: Array
-    marks: Array
+    lower_from: Array  # sorted code points whose lower case is another one …
+    lower_to: Array  # … and that one, -1 if it is several
+
+    def enter(self, book: Book, marks: Array) -> None:
+        """Put the tables into their fields; ``marks`` int32 by code point."""
+        canonical = np.where(self.fold >= 0, self.fold, 0)
+        entries = (self.fold.astype(np.int64) & 0xFFFFFFFF) | (marks[canonical].astype(np.int64) << 32)
+        book.table(f.FOLD, entries)
+        book.table(f.MARKS, marks)
+        book.table(f.EXPANSION_STARTS, self.expansion_starts)
+        book.table(f.EXPANSION, self.expansion)
+        book.table(f.LOWER_FROM, self.lower_from)
+        book.table(f.LOWER_TO, self.lower_to)
+        book.number(f.LOWER_COUNT, len(self.lower_from))
 
 
 def build_folding() -> Folding:
-    """Every code point through ``pipeline.text.characters``; ``marks`` are still to be filled for terms."""
+    """Every code point through ``pipeline.text.characters``."""
     fold = np.arange(TOP, dtype=np.int32)
     fold[_SURROGATES[0] : _SURROGATES[1]] = -1
     fold[_FIRST_PRIVATE:] = -1
     expansions: dict[str, int] = {}
-    for first, last in ((0, _SURROGATES[0]), (_SURROGATES[1], _FIRST_UNASSIGNED), _TAGS):
+    for first, last in ((0, _SURROGATES[0]), (_SURROGATES[1], _FIRST_UNASSIGNED), _TAGS, *_NOT_PRIVATE):
         for code in range(first, last):
             char = chr(code)
             canonical = canonical_of(char)
             if canonical == char:
+                fold[code] = code
                 continue
             if len(canonical) == 1:
                 fold[code] = ord(canonical)
@@ -56,94 +82,112 @@ def build_folding() -> Folding:
                 fold[code] = -2 - expansions.setdefault(canonical, len(expansions))
             else:
                 fold[code] = -1
-    marks = np.zeros(TOP, dtype=np.int32)
-    marks[[ord(c) for c in SEPARATORS]] |= SEPARATOR
-    marks[[ord(raw) for raw, _ in read_table("text", "traditional.tsv")]] |= TRADITIONAL
-    marks[97:123] |= LETTER
+    lower = [(c, low) for c in range(0x20000) if (low := chr(c).lower()) != chr(c)]
     return Folding(
         fold,
         np.cumsum([0, *map(len, expansions)], dtype=np.int32),
         np.array([ord(c) for text in expansions for c in text], dtype=np.int32),
-        marks,
+        np.array([c for c, _ in lower], dtype=np.int32),
+        np.array([ord(low) if len(low) == 1 else -1 for _, low in lower], dtype=np.int32),
     )
 
 
-@kernel
-def is_han(char: int) -> bool:
-    """The main block of Han characters."""
-    return 0x4E00 <= char <= 0x9FFF
+def build_marks() -> Array:
+    """Marks that depend on no model and no term."""
+    marks = np.zeros(TOP, dtype=np.int32)
+    marks[[ord(c) for c in SEPARATORS]] |= SEPARATOR
+    marks[[ord(raw) for raw, _ in read_table("text", "traditional.tsv")]] |= TRADITIONAL
+    marks[97:123] |= LETTER
+    marks[0x4E00:0xA000] |= HAN
+    marks[[BLANK, EMOJI_CODE, LINE]] |= GAP
+    marks[EMOJI_CODE] |= IS_EMOJI
+    marks[ord("(")] |= BRACKET
+    return marks
 
 
 @kernel
 def _rank(char: int) -> int:
-    """Which of two gap characters stays: blank, emoji, line break; 0 for others."""
+    """Which of two gap characters stays: blank, emoji, line break."""
     if char == BLANK:
         return 1
-    if char == EMOJI_CODE:
-        return 2
-    return 3 if char == LINE else 0
+    return 2 if char == EMOJI_CODE else 3
+
+
+# Columns of the facts that :func:`canonicalise` leaves.
+CHANGED, HAN_COUNT, TRADITIONAL_COUNT, ALL_MARKS = range(4)
 
 
 @kernel
-def survey(raw: Array, starts: Array, folding: Folding) -> Array:
-    """For each text: most canonical characters, whether folding may change it, Han characters, traditional ones."""
-    found = np.empty((len(starts) - 1, 4), dtype=np.int32)
-    for text in range(len(starts) - 1):
-        most = 0
-        changed = 0
-        han = 0
-        traditional = 0
-        last_gap = False
-        for at in range(starts[text], starts[text + 1]):
-            char = raw[at]
-            code = folding.fold[char]
-            if code == char:
-                most += 1
-                gap = code == BLANK or code == LINE
-                if gap and last_gap:
-                    changed = 1
-                last_gap = gap
-            else:
-                changed = 1
-                last_gap = False
-                if code >= 0:
-                    most += 1
-                elif code < -1:
-                    most += folding.expansion_starts[-1 - code] - folding.expansion_starts[-2 - code]
-            if is_han(char):
-                han += 1
-                if folding.marks[char] & TRADITIONAL:
-                    traditional += 1
-        found[text, 0] = most
-        found[text, 1] = changed
-        found[text, 2] = han
-        found[text, 3] = traditional
-    return found
+def canonicalise(
+    book: int, raw: int, size: int, text: int, marks: int, starts: int, ends: int, room: int, facts: int
+) -> int:
+    """Canonical characters of a raw text (int32), their marks and their raw spans; returns how many.
 
-
-@kernel
-def canonicalise(raw: Array, folding: Folding, chars: Array, starts: Array, ends: Array) -> int:
-    """Canonical characters of ``raw`` and the raw span of each; returns how many there are."""
+    ``facts`` (int64) gets whether anything changed, the Han characters, the traditional ones, and all marks together.
+    Returns -1 if ``room`` is too small.
+    """
+    fold = get8(book, f.FOLD)
+    mark_of = get8(book, f.MARKS)
     count = 0
-    for index in range(len(raw)):
-        code = folding.fold[raw[index]]
-        if code == -1:
-            continue
-        first = 0
-        last = 1
-        if code < -1:
-            first = folding.expansion_starts[-2 - code]
-            last = folding.expansion_starts[-1 - code]
-        for at in range(first, last):
-            char = code if code >= 0 else folding.expansion[at]
-            rank = _rank(char)
-            if rank and count and _rank(chars[count - 1]):
-                ends[count - 1] = index + 1
-                if rank > _rank(chars[count - 1]):
-                    chars[count - 1] = char
+    changed = 0
+    han = 0
+    traditional = 0
+    every = 0
+    gap = False  # whether the last canonical character is a gap
+    for index in range(size):
+        char = get4(raw, index)
+        entry = get8(fold, char)
+        code = (entry << 32) >> 32
+        mark = entry >> 32
+        if 0x4E00 <= char <= 0x9FFF:
+            han += 1
+            if (mark if code == char else get4(mark_of, char)) & TRADITIONAL:
+                traditional += 1
+        if code != char:
+            changed = 1
+            if code < 0:
+                if code == -1:
+                    continue
+                expansion_starts = get8(book, f.EXPANSION_STARTS)
+                expansion = get8(book, f.EXPANSION)
+                for at in range(get4(expansion_starts, -2 - code), get4(expansion_starts, -1 - code)):
+                    if count >= room:
+                        return -1
+                    char = get4(expansion, at)
+                    mark = get4(mark_of, char)
+                    if mark & GAP and gap:
+                        put4(ends, count - 1, index + 1)
+                        if _rank(char) > _rank(get4(text, count - 1)):
+                            put4(text, count - 1, char)
+                            put4(marks, count - 1, mark)
+                        every |= mark
+                        continue
+                    put4(text, count, char)
+                    put4(marks, count, mark)
+                    put4(starts, count, index)
+                    put4(ends, count, index + 1)
+                    count += 1
+                    every |= mark
+                    gap = mark & GAP != 0
                 continue
-            chars[count] = char
-            starts[count] = index
-            ends[count] = index + 1
-            count += 1
+        every |= mark
+        if mark & GAP and gap:
+            changed = 1
+            put4(ends, count - 1, index + 1)
+            if _rank(code) > _rank(get4(text, count - 1)):
+                put4(text, count - 1, code)
+                put4(marks, count - 1, mark)
+            continue
+        if count >= room:
+            return -1
+        put4(text, count, code)
+        put4(marks, count, mark)
+        put4(starts, count, index)
+        put4(ends, count, index + 1)
+        count += 1
+        gap = mark & GAP != 0
+    put8(facts, CHANGED, changed)
+    put8(facts, HAN_COUNT, han)
+    put8(facts, TRADITIONAL_COUNT, traditional)
+    put8(facts, ALL_MARKS, every)
     return count

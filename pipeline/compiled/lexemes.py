@@ -1,45 +1,33 @@
-"""Lexicon hits and concepts over arrays of code points; see ``pipeline.text.lexicon`` and ``pipeline.text.concepts``."""
+"""Lexicon hits and concepts over code points; see ``pipeline.text.lexicon`` and ``pipeline.text.concepts``."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from ..text.concepts import concepts
 from ..text.lexicon import lexicon
-from .disguises import FIRST_CLASS_PATTERN
+from . import fields as f
+from .folding import LEXICON_START
 from .jit import Array, kernel
-from .matcher import find
-from .regex import Regex
-from .trie import Builder, Trie, step
+from .matcher import match_at, required_ahead
+from .memory import Book, get1, get4, get8, put4
+from .patterns import FIRST_CLASS_PATTERN
+from .regex import WORD_BITS
+from .trie import Builder, step
 
-CLASS, HIT_START, HIT_END, SENTENCE = range(4)  # columns of a hit
-CONCEPT, FOUND_START, FOUND_END = range(3)  # columns of a concept found
-_FAR = 1 << 30
-
-
-class Lexemes(NamedTuple):
-    """Classes of each term and pattern, and the ways to say a concept that may start with each class."""
-
-    terms: Trie
-    term_classes: Array
-    term_class_starts: Array
-    pattern_class: Array
-    way_starts: Array  # class → ways
-    ways: Array  # rows of (concept, first step, number of steps)
-    gaps: Array  # gap before each step; 0 before the first
-    steps: Array  # [step, class] membership
+# A hit and a concept found take a row of four: class or concept, start, end, and for hits the number of the sentence.
+WHAT, BEGIN, FINISH, SENTENCE = range(4)
+_FAR = 1 << 40
 
 
-def build_lexemes(builder: Builder) -> Lexemes:
-    """Tables of the lexicon and the concepts."""
+def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
+    """Put the lexicon and the concepts into their fields, and mark the characters that terms begin with."""
     words = lexicon()
-    ways: list[tuple[int, int, int]] = []
+    names = concepts().names
+    ways: list[tuple[int, int, int]] = []  # concept, first step, number of steps
     way_starts = [0]
     gaps: list[int] = []
     steps: list[Array] = []
-    names = concepts().names
     for choices in concepts().by_class:
         for way in choices:
             # A name may have several lines: its first number stands for all.
@@ -50,127 +38,175 @@ def build_lexemes(builder: Builder) -> Lexemes:
                 member[list(wanted)] = 1
                 steps.append(member)
         way_starts.append(len(ways))
-    return Lexemes(
-        terms=builder.strings(words.terms),
-        term_classes=np.array([c for classes in words.term_classes for c in classes], dtype=np.int32),
-        term_class_starts=np.cumsum([0, *map(len, words.term_classes)], dtype=np.int32),
-        pattern_class=np.array([index for index, _ in words.patterns], dtype=np.int32),
-        way_starts=np.array(way_starts, dtype=np.int32),
-        ways=np.array(ways, dtype=np.int32).reshape(-1, 3),
-        gaps=np.array(gaps, dtype=np.int32),
-        steps=np.array(steps, dtype=np.uint8).reshape(-1, len(words.names)),
-    )
+    marks[[ord(term[0]) for term in words.terms]] |= LEXICON_START
+    builder.strings(words.terms).enter(book, f.LEXICON)
+    classes = [c for row in words.term_classes for c in row]
+    book.table(f.TERM_CLASSES, np.array(classes, dtype=np.int32))
+    book.table(f.TERM_CLASS_STARTS, np.cumsum([0, *map(len, words.term_classes)], dtype=np.int32))
+    book.table(f.PATTERN_CLASS, np.array([index for index, _ in words.patterns], dtype=np.int32))
+    book.table(f.WAY_STARTS, np.array(way_starts, dtype=np.int32))
+    book.table(f.WAYS, np.array(ways, dtype=np.int32))
+    book.table(f.GAPS, np.array(gaps, dtype=np.int32))
+    book.table(f.STEPS, np.array(steps, dtype=np.uint8))
+    book.number(f.CLASS_COUNT, len(words.names))
+    book.number(f.CONCEPT_COUNT, len(names))
+    # Terms that begin at one place are prefixes of each other.
+    known = {term: len(row) for term, row in zip(words.terms, words.term_classes, strict=True)}
+    longest = (sum(known.get(term[:size], 0) for size in range(1, len(term) + 1)) for term in words.terms)
+    book.number(f.MOST_AT_ONE_PLACE, max(longest, default=0) + len(words.patterns))
 
 
 @kernel
-def _grown(array: Array) -> Array:
-    larger = np.empty((2 * array.shape[0], array.shape[1]), dtype=np.int32)
-    larger[: array.shape[0]] = array
-    return larger
+def _starting(book: int, work: int, text: int, marks: int, start: int, length: int) -> int:
+    """Terms that begin at a place as (end, class) into ``GROUP``, shortest first; returns how many."""
+    if not get4(marks, start) & LEXICON_START:
+        return 0
+    group = get8(work, f.GROUP)
+    slots = get8(book, f.LEXICON)
+    mask = get8(book, f.LEXICON + 1)
+    values = get8(book, f.LEXICON + 2)
+    class_starts = get8(book, f.TERM_CLASS_STARTS)
+    classes = get8(book, f.TERM_CLASSES)
+    size = 0
+    state = 0
+    at = start
+    while at < length:
+        state = step(slots, mask, state, get4(text, at))
+        if state < 0:
+            break
+        at += 1
+        term = get4(values, state)
+        if term >= 0:
+            for choice in range(get4(class_starts, term), get4(class_starts, term + 1)):
+                put4(group, 2 * size, at)
+                put4(group, 2 * size + 1, get4(classes, choice))
+                size += 1
+    return size
 
 
 @kernel
-def find_hits(
-    text: Array, kinds: Array, length: int, breaks: Array, lexemes: Lexemes, regex: Regex, classes: int
-) -> Array:
-    """Hits by start, then longest first, then class; one inside an earlier one of its class is dropped."""
-    by_pattern = find(regex, FIRST_CLASS_PATTERN, len(regex.entries), text, kinds, length)
-    hits = np.empty((64, 4), dtype=np.int32)
+def _matching(book: int, work: int, text: int, length: int, position: int, free: int, looked: int, size: int) -> int:
+    """Patterns that match at a place, put behind the ``size`` entries of ``GROUP``; returns how many there are then.
+
+    ``free`` (int32): where the next match of each pattern may begin; ``looked``: see ``required_ahead``.
+    """
+    kinds = get8(work, f.KINDS)
+    words = get8(book, f.FIRST_WORDS)
+    first = get8(book, f.FIRST) + 8 * words * get4(kinds, position)
+    group = get8(work, f.GROUP)
+    for word in range(words):
+        mask = get8(first, word)
+        program = word * WORD_BITS
+        while mask != 0:
+            if mask & 1 and program >= FIRST_CLASS_PATTERN and position >= get4(free, program):
+                near, place = required_ahead(book, program, kinds, length, position, get4(looked, program))
+                put4(looked, program, place)
+                if near:
+                    end = match_at(book, program, kinds, text, length, position, get8(work, f.STACK))
+                    if end >= 0:
+                        put4(free, program, end)
+                        put4(group, 2 * size, end)
+                        put4(group, 2 * size + 1, get4(get8(book, f.PATTERN_CLASS), program - FIRST_CLASS_PATTERN))
+                        size += 1
+            mask >>= 1
+            program += 1
+    return size
+
+
+@kernel
+def find_hits(book: int, work: int, text: int, marks: int, length: int, breaks: int, hits: int, room: int) -> int:
+    """Hits by start, then longest first, then class; one inside an earlier one of its class is dropped.
+
+    ``breaks``: number of sentence ends in ``BREAKS``; ``hits`` has room for so many rows. Returns how many there are, or -1 if
+    there is not room enough.
+    """
+    classes = get8(book, f.CLASS_COUNT)
+    programs = get8(book, f.PROGRAMS)
+    last_end = get8(work, f.LAST_END)  # of each class; then what _matching needs, of each program
+    free = last_end + 4 * classes
+    looked = free + 4 * programs
+    for i in range(classes):
+        put4(last_end, i, -1)
+    for i in range(2 * programs):
+        put4(free, i, 0)
+    group = get8(work, f.GROUP)
+    break_at = get8(work, f.BREAKS)
     count = 0
-    last_end = np.full(classes, -1, dtype=np.int32)
-    pattern_at = 0
     sentence = 0
-    group = np.empty((16, 2), dtype=np.int32)  # (end, class) of what starts here
-    trie = lexemes.terms
     for start in range(length):
-        size = 0
-        state = 0
-        at = start
-        while at < length:
-            state = step(trie, state, text[at])
-            if state < 0:
-                break
-            at += 1
-            term = trie.values[state]
-            if term >= 0:
-                for choice in range(lexemes.term_class_starts[term], lexemes.term_class_starts[term + 1]):
-                    if size == len(group):
-                        group = _grown(group)
-                    group[size, 0] = at
-                    group[size, 1] = lexemes.term_classes[choice]
-                    size += 1
-        while pattern_at < len(by_pattern) and by_pattern[pattern_at, 1] == start:
-            if size == len(group):
-                group = _grown(group)
-            group[size, 0] = by_pattern[pattern_at, 2]
-            group[size, 1] = lexemes.pattern_class[by_pattern[pattern_at, 0] - FIRST_CLASS_PATTERN]
-            size += 1
-            pattern_at += 1
+        size = _starting(book, work, text, marks, start, length)
+        size = _matching(book, work, text, length, start, free, looked, size)
         if size == 0:
             continue
-        while sentence < len(breaks) and breaks[sentence] <= start:
+        while sentence < breaks and get4(break_at, sentence) <= start:
             sentence += 1
         for i in range(1, size):
-            end = group[i, 0]
-            kind = group[i, 1]
+            end = get4(group, 2 * i)
+            kind = get4(group, 2 * i + 1)
             place = i
-            while place > 0 and (
-                group[place - 1, 0] < end or (group[place - 1, 0] == end and group[place - 1, 1] > kind)
-            ):
-                group[place] = group[place - 1]
+            while place > 0:
+                other = get4(group, 2 * place - 2)
+                if other > end or (other == end and get4(group, 2 * place - 1) <= kind):
+                    break
+                put4(group, 2 * place, other)
+                put4(group, 2 * place + 1, get4(group, 2 * place - 1))
                 place -= 1
-            group[place, 0] = end
-            group[place, 1] = kind
+            put4(group, 2 * place, end)
+            put4(group, 2 * place + 1, kind)
+        if count + size > room:
+            return -1
         for i in range(size):
-            end = group[i, 0]
-            kind = group[i, 1]
-            if end <= last_end[kind]:
+            end = get4(group, 2 * i)
+            kind = get4(group, 2 * i + 1)
+            if end <= get4(last_end, kind):
                 continue
-            last_end[kind] = end
-            if count == len(hits):
-                hits = _grown(hits)
-            hits[count, CLASS] = kind
-            hits[count, HIT_START] = start
-            hits[count, HIT_END] = end
-            hits[count, SENTENCE] = sentence
+            put4(last_end, kind, end)
+            put4(hits, 4 * count + WHAT, kind)
+            put4(hits, 4 * count + BEGIN, start)
+            put4(hits, 4 * count + FINISH, end)
+            put4(hits, 4 * count + SENTENCE, sentence)
             count += 1
-    return hits[:count]
+    return count
 
 
 @kernel
-def find_concepts(hits: Array, breaks: Array, lexemes: Lexemes) -> Array:
-    """Concepts in the order of their first hit, then of the ways."""
-    found = np.empty((32, 3), dtype=np.int32)
+def _said_from(book: int, hits: int, total: int, position: int, limit: int, first: int, steps: int) -> int:
+    """End of the first match of a way from a hit, steps taken greedily, or -1."""
+    classes = get8(book, f.CLASS_COUNT)
+    at = position
+    end = get4(hits, 4 * position + FINISH)
+    for i in range(first + 1, first + steps):
+        reach = min(end + get4(get8(book, f.GAPS), i), limit)
+        here = get4(hits, 4 * at + BEGIN)
+        at += 1
+        while True:
+            if at >= total or get4(hits, 4 * at + BEGIN) > reach:
+                return -1
+            kind = get4(hits, 4 * at + WHAT)
+            if get1(get8(book, f.STEPS), i * classes + kind) and get4(hits, 4 * at + FINISH) > here:
+                break
+            at += 1
+        end = max(end, get4(hits, 4 * at + FINISH))
+    return end
+
+
+@kernel
+def find_concepts(book: int, work: int, hits: int, total: int, breaks: int, found: int, room: int) -> int:
+    """Concepts in the order of their first hit, then of the ways. Returns how many, or -1 if there is not room enough."""
+    ways = get8(book, f.WAYS)
+    way_starts = get8(book, f.WAY_STARTS)
     count = 0
-    total = len(hits)
     for position in range(total):
-        kind = hits[position, CLASS]
-        limit = _FAR
-        if hits[position, SENTENCE] < len(breaks):
-            limit = breaks[hits[position, SENTENCE]]
-        for number in range(lexemes.way_starts[kind], lexemes.way_starts[kind + 1]):
-            first = lexemes.ways[number, 1]
-            at = position
-            end = hits[position, HIT_END]
-            for i in range(1, lexemes.ways[number, 2]):
-                reach = min(end + lexemes.gaps[first + i], limit)
-                here_start = hits[at, HIT_START]
-                at += 1
-                while at < total:
-                    if hits[at, HIT_START] > reach:
-                        at = total
-                        break
-                    if lexemes.steps[first + i, hits[at, CLASS]] and hits[at, HIT_END] > here_start:
-                        break
-                    at += 1
-                if at >= total:
-                    break
-                end = max(end, hits[at, HIT_END])
-            if at < total:
-                if count == len(found):
-                    found = _grown(found)
-                found[count, CONCEPT] = lexemes.ways[number, 0]
-                found[count, FOUND_START] = hits[position, HIT_START]
-                found[count, FOUND_END] = end
+        kind = get4(hits, 4 * position + WHAT)
+        sentence = get4(hits, 4 * position + SENTENCE)
+        limit = get4(get8(work, f.BREAKS), sentence) if sentence < breaks else _FAR
+        for way in range(get4(way_starts, kind), get4(way_starts, kind + 1)):
+            end = _said_from(book, hits, total, position, limit, get4(ways, 3 * way + 1), get4(ways, 3 * way + 2))
+            if end >= 0:
+                if count == room:
+                    return -1
+                put4(found, 4 * count + WHAT, get4(ways, 3 * way))
+                put4(found, 4 * count + BEGIN, get4(hits, 4 * position + BEGIN))
+                put4(found, 4 * count + FINISH, end)
                 count += 1
-    return found[:count]
+    return count

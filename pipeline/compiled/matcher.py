@@ -1,10 +1,14 @@
-"""Runs the programs of :mod:`.regex` by backtracking, as Python's own engine does: same matches, same spans."""
+"""Runs the programs of :mod:`.regex` by backtracking, as Python's own engine does: same matches, same spans.
+
+Addresses: ``book`` fields, ``text`` code points and ``kinds`` their classes (int32), ``stack`` int64, 4 a row, of
+``book[STACK_ROWS]`` rows and two more for each group.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-
-from .jit import Array, kernel
+from . import fields as f
+from .jit import kernel
+from .memory import get1, get2, get4, get8, put4, put8
 from .regex import (
     BACKREF,
     BEHIND,
@@ -13,44 +17,46 @@ from .regex import (
     JUMP,
     LAZY,
     LOOK,
-    MATCH,
     NEGATED,
     SAVE,
     SET,
     SPLIT,
     UNBOUNDED,
     WORD_BITS,
-    Regex,
 )
 
-OVERFLOW = -2
 _CHOICE, _COUNTED_DOWN, _COUNTED_UP, _GROUP = 0, 1, 2, 3
 
 
 @kernel
-def classify(text: Array, length: int, regex: Regex) -> Array:
-    """Class of each character."""
-    kinds = np.empty(length, dtype=np.uint16)
+def classify(book: int, text: int, length: int, kinds: int) -> None:
+    """Class of each character into ``kinds``."""
+    classes = get8(book, f.CLASSES)
     for at in range(length):
-        kinds[at] = regex.classes[text[at]]
-    return kinds
+        put4(kinds, at, get2(classes, get4(text, at)))
 
 
 @kernel
-def _looks(regex: Regex, row: int, kinds: Array, length: int, position: int) -> bool:
+def in_set(book: int, number: int, kind: int) -> bool:
+    """Whether a class of characters is in a set."""
+    return get1(get8(book, f.SETS), number * get8(book, f.SET_WIDTH) + kind) != 0
+
+
+@kernel
+def _looks(book: int, first: int, count: int, flags: int, kinds: int, length: int, position: int) -> bool:
     """Whether the condition of a ``LOOK`` holds at ``position``."""
-    code = regex.code
-    flags = code[row, 3]
+    rows = get8(book, f.ROWS)
+    row_starts = get8(book, f.ROW_STARTS)
     found = False
-    for choice in range(code[row, 1], code[row, 1] + code[row, 2]):
-        first = regex.row_starts[choice]
-        width = regex.row_starts[choice + 1] - first
+    for choice in range(first, first + count):
+        row = get4(row_starts, choice)
+        width = get4(row_starts, choice + 1) - row
         start = position - width if flags & BEHIND else position
         if start < 0 or start + width > length:
             continue
         found = True
         for i in range(width):
-            if regex.sets[regex.rows[first + i], kinds[start + i]] == 0:
+            if not in_set(book, get4(rows, row + i), get4(kinds, start + i)):
                 found = False
                 break
         if found:
@@ -59,175 +65,164 @@ def _looks(regex: Regex, row: int, kinds: Array, length: int, position: int) -> 
 
 
 @kernel
-def match_at(regex: Regex, program: int, kinds: Array, text: Array, length: int, start: int, stack: Array) -> int:
-    """End of the match of a program at ``start``, -1 if there is none, ``OVERFLOW`` if the stack is too small."""
-    code = regex.code
-    sets = regex.sets
-    groups = np.full(2 * regex.groups, -1, dtype=np.int32)
-    row = regex.entries[program]
+def match_at(book: int, program: int, kinds: int, text: int, length: int, start: int, stack: int) -> int:
+    """End of the match of a program at ``start``, or -1."""
+    code = get8(book, f.CODE)
+    sets = get8(book, f.SETS)
+    set_width = get8(book, f.SET_WIDTH)
+    groups = 4 * get8(book, f.STACK_ROWS)  # where they are kept in the stack
+    for i in range(2 * get8(book, f.GROUPS)):
+        put8(stack, groups + i, -1)
+    row = 4 * get4(get8(book, f.ENTRIES), program)
     position = start
     top = 0
-    room = len(stack) - 1
     while True:
-        operation = code[row, 0]
+        operation = get4(code, row)
+        a = get4(code, row + 1)
         alive = True
         if operation == SET:
-            alive = position < length and sets[code[row, 1], kinds[position]] != 0
+            alive = position < length and get1(sets, a * set_width + get4(kinds, position)) != 0
             position += 1
-            row += 1
+            row += 4
         elif operation == GUARD:
-            alive = True
-            row = row + 1 if position < length and sets[code[row, 1], kinds[position]] != 0 else code[row, 2]
+            if position < length and get1(sets, a * set_width + get4(kinds, position)) != 0:
+                row += 4
+            else:
+                row = 4 * get4(code, row + 2)
         elif operation == SPLIT:
-            if top >= room:
-                return OVERFLOW
-            stack[top, 0] = _CHOICE
-            stack[top, 1] = code[row, 2]
-            stack[top, 2] = position
-            top += 1
-            row = code[row, 1]
+            put8(stack, top, _CHOICE)
+            put8(stack, top + 1, 4 * get4(code, row + 2))
+            put8(stack, top + 2, position)
+            top += 4
+            row = 4 * a
         elif operation == JUMP:
-            row = code[row, 1]
+            row = 4 * a
         elif operation == GREEDY:
-            least = code[row, 2]
-            end = min(length, position + code[row, 3]) if code[row, 3] < UNBOUNDED else length
+            least = get4(code, row + 2)
+            most = get4(code, row + 3)
+            end = length if most >= UNBOUNDED else min(length, position + most)
             at = position
-            wanted = code[row, 1]
-            while at < end and sets[wanted, kinds[at]] != 0:
+            while at < end and get1(sets, a * set_width + get4(kinds, at)) != 0:
                 at += 1
             alive = at - position >= least
-            row += 1
+            row += 4
             if alive and at - position > least:
-                if top >= room:
-                    return OVERFLOW
-                stack[top, 0] = _COUNTED_DOWN
-                stack[top, 1] = row
-                stack[top, 2] = position + least
-                stack[top, 3] = at
-                top += 1
+                put8(stack, top, _COUNTED_DOWN)
+                put8(stack, top + 1, row)
+                put8(stack, top + 2, position + least)
+                put8(stack, top + 3, at)
+                top += 4
             position = at
         elif operation == LAZY:
-            end = min(length, position + code[row, 2])
+            least = get4(code, row + 2)
+            end = min(length, position + least)
             at = position
-            while at < end and sets[code[row, 1], kinds[at]] != 0:
+            while at < end and get1(sets, a * set_width + get4(kinds, at)) != 0:
                 at += 1
-            alive = at - position >= code[row, 2]
+            alive = at - position >= least
             if alive:
-                if top >= room:
-                    return OVERFLOW
-                stack[top, 0] = _COUNTED_UP
-                stack[top, 1] = row
-                stack[top, 2] = at
-                stack[top, 3] = code[row, 3] - code[row, 2]
-                top += 1
+                put8(stack, top, _COUNTED_UP)
+                put8(stack, top + 1, row)
+                put8(stack, top + 2, at)
+                put8(stack, top + 3, get4(code, row + 3) - least)
+                top += 4
             position = at
-            row += 1
+            row += 4
         elif operation == SAVE:
-            slot = code[row, 1]
-            if top >= room:
-                return OVERFLOW
-            stack[top, 0] = _GROUP
-            stack[top, 1] = slot
-            stack[top, 2] = groups[slot]
-            top += 1
-            groups[slot] = position
-            row += 1
+            put8(stack, top, _GROUP)
+            put8(stack, top + 1, a)
+            put8(stack, top + 2, get8(stack, groups + a))
+            top += 4
+            put8(stack, groups + a, position)
+            row += 4
         elif operation == BACKREF:
-            first = groups[2 * code[row, 1]]
-            last = groups[2 * code[row, 1] + 1]
+            first = get8(stack, groups + 2 * a)
+            last = get8(stack, groups + 2 * a + 1)
             alive = first >= 0 and last >= first and position + last - first <= length
             if alive:
                 for i in range(last - first):
-                    if text[first + i] != text[position + i]:
+                    if get4(text, first + i) != get4(text, position + i):
                         alive = False
                         break
                 position += last - first
-            row += 1
+            row += 4
         elif operation == LOOK:
-            alive = _looks(regex, row, kinds, length, position)
-            row += 1
-        elif operation == MATCH:
+            alive = _looks(book, a, get4(code, row + 2), get4(code, row + 3), kinds, length, position)
+            row += 4
+        else:
             return position
         while not alive:
             if top == 0:
                 return -1
-            kind = stack[top - 1, 0]
+            kind = get8(stack, top - 4)
             if kind == _CHOICE:
-                top -= 1
-                row = stack[top, 1]
-                position = stack[top, 2]
+                top -= 4
+                row = get8(stack, top + 1)
+                position = get8(stack, top + 2)
                 alive = True
             elif kind == _COUNTED_DOWN:
-                row = stack[top - 1, 1]
-                position = stack[top - 1, 3] - 1
-                stack[top - 1, 3] = position
-                if position <= stack[top - 1, 2]:
-                    top -= 1
+                row = get8(stack, top - 3)
+                position = get8(stack, top - 1) - 1
+                put8(stack, top - 1, position)
+                if position <= get8(stack, top - 2):
+                    top -= 4
                 alive = True
             elif kind == _COUNTED_UP:
-                at = stack[top - 1, 2]
-                repeat = stack[top - 1, 1]
-                if stack[top - 1, 3] > 0 and at < length and sets[code[repeat, 1], kinds[at]] != 0:
+                at = get8(stack, top - 2)
+                repeat = get8(stack, top - 3)
+                left = get8(stack, top - 1)
+                wanted = get4(code, repeat + 1)
+                if left > 0 and at < length and get1(sets, wanted * set_width + get4(kinds, at)) != 0:
                     position = at + 1
-                    row = repeat + 1
-                    stack[top - 1, 2] = position
-                    stack[top - 1, 3] -= 1
+                    row = repeat + 4
+                    put8(stack, top - 2, position)
+                    put8(stack, top - 1, left - 1)
                     alive = True
                 else:
-                    top -= 1
+                    top -= 4
             else:
-                top -= 1
-                groups[stack[top, 1]] = stack[top, 2]
+                top -= 4
+                put8(stack, groups + get8(stack, top + 1), get8(stack, top + 2))
 
 
 @kernel
-def _grown(array: Array) -> Array:
-    """Twice the rows, the old ones kept."""
-    larger = np.empty((2 * array.shape[0], array.shape[1]), dtype=np.int32)
-    larger[: array.shape[0]] = array
-    return larger
+def may_begin(book: int, program: int, kind: int) -> bool:
+    """Whether a match of the program may begin with a character of this class."""
+    words = get8(book, f.FIRST_WORDS)
+    return get8(get8(book, f.FIRST), kind * words + program // WORD_BITS) >> (program % WORD_BITS) & 1 != 0
 
 
 @kernel
-def find(regex: Regex, first_program: int, last_program: int, text: Array, kinds: Array, length: int) -> Array:
-    """Matches of programs ``first_program:last_program`` as ``finditer`` gives them: rows of (program, start, end).
+def required_ahead(book: int, program: int, kinds: int, length: int, position: int, looked: int) -> tuple[bool, int]:
+    """Whether the character that every match holds is near enough; and where it is, no need to look before it again."""
+    required = get8(book, f.REQUIRED)
+    wanted = get4(required, 3 * program)
+    if wanted < 0:
+        return True, looked
+    at = max(looked, position + get4(required, 3 * program + 1))
+    while at < length and not in_set(book, wanted, get4(kinds, at)):
+        at += 1
+    return at < length and at - position <= get4(required, 3 * program + 2), at
 
-    Ordered by start; those of one program do not overlap.
-    """
-    programs = last_program - first_program
-    found = np.empty((16, 3), dtype=np.int32)
+
+@kernel
+def find(book: int, program: int, text: int, kinds: int, length: int, stack: int, spans: int) -> int:
+    """Matches of a program as ``finditer`` gives them, as (start, end) into ``spans`` (int32); returns how many."""
     count = 0
-    stack = np.empty((128, 4), dtype=np.int32)
-    free = np.zeros(programs, dtype=np.int32)  # where the next match may begin
-    seen = np.full(programs, -1, dtype=np.int32)  # place of the required character, as far as looked for
-    for position in range(length):
-        for word in range(first_program // WORD_BITS, (last_program - 1) // WORD_BITS + 1):
-            mask = regex.first[kinds[position], word]
-            program = word * WORD_BITS
-            while mask != 0:
-                if mask & 1 and first_program <= program < last_program and position >= free[program - first_program]:
-                    local = program - first_program
-                    possible = True
-                    required = regex.required[program, 0]
-                    if required >= 0:
-                        at = max(seen[local], position + regex.required[program, 1])
-                        while at < length and regex.sets[required, kinds[at]] == 0:
-                            at += 1
-                        seen[local] = at
-                        possible = at < length and at - position <= regex.required[program, 2]
-                    if possible:
-                        end = match_at(regex, program, kinds, text, length, position, stack)
-                        while end == OVERFLOW:
-                            stack = _grown(stack)
-                            end = match_at(regex, program, kinds, text, length, position, stack)
-                        if end >= 0:
-                            free[local] = end
-                            if count == len(found):
-                                found = _grown(found)
-                            found[count, 0] = program
-                            found[count, 1] = position
-                            found[count, 2] = end
-                            count += 1
-                mask >>= 1
-                program += 1
-    return found[:count]
+    position = 0
+    looked = 0
+    while position < length:
+        if may_begin(book, program, get4(kinds, position)):
+            near, looked = required_ahead(book, program, kinds, length, position, looked)
+            if near:
+                end = match_at(book, program, kinds, text, length, position, stack)
+                if end >= 0:
+                    put4(spans, 2 * count, position)
+                    put4(spans, 2 * count + 1, end)
+                    count += 1
+                    position = end
+                    continue
+            elif looked >= length:
+                break  # nothing more can match
+        position += 1
+    return count

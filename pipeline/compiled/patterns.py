@@ -7,8 +7,10 @@ import re
 from ..resources import read_table
 from ..text import disguise, windows
 from ..text.lexicon import lexicon
-from .disguises import CLAUSE_END, CONTEXT, FIRST_CLASS_PATTERN, GLOSSES, SENTENCE_END, URLISH
 from .regex import Regex, compile_patterns
+
+# Programs at the head of the compiled patterns.
+CONTEXT, GLOSSES, URLISH, SENTENCE_END, CLAUSE_END, FIRST_CLASS_PATTERN = range(6)
 
 _FIXED: dict[int, re.Pattern[str]] = {
     CONTEXT: disguise._CONTEXT,

@@ -2,8 +2,8 @@
 
 Python's own parser reads them, so that they mean the same. Understood: literals, sets, categories, ``.``, groups, ``|``, greedy
 and lazy counts, back references, and look-around whose content is a choice of fixed rows of characters. Refused with ``DataError``:
-flags, anchors and word boundaries, possessive and atomic groups, conditionals, patterns that match nothing, and unbounded
-repetition of something that may be empty.
+flags, anchors and word boundaries, possessive and atomic groups, conditionals, patterns that may match nothing, unbounded
+repetition of more than one character, and counts that unroll into too much.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
+from . import fields as f
 from .jit import Array
+from .memory import Book
 
 # The parser of the standard library; its tree has been the same since Python 2.
 _parse: Callable[[str], Any] = re._parser.parse  # type: ignore[attr-defined]
@@ -34,13 +37,14 @@ _RARE = 3000
 Ranges = tuple[tuple[int, int], ...]  # half-open, sorted, not touching
 
 
-class Regex(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Regex:
     """Compiled patterns.
 
     ``code`` rows of (operation, a, b, c); ``sets[set, class]`` membership; ``classes[code point]``; ``entries`` first row of each
     program; ``first[class, word]`` bit masks of programs that may begin there; ``required`` (set, least, most offset) of a
     character every match holds, set -1 if none; ``rows`` and ``row_starts`` the set rows of look-around; ``groups`` number of
-    groups back references use.
+    groups back references use; ``stack_rows`` the deepest a match can stack its choices.
     """
 
     code: Array
@@ -52,6 +56,23 @@ class Regex(NamedTuple):
     rows: Array
     row_starts: Array
     groups: int
+    stack_rows: int
+
+    def enter(self, book: Book) -> None:
+        """Put the patterns into their fields."""
+        book.table(f.CODE, self.code)
+        book.table(f.SETS, self.sets)
+        book.number(f.SET_WIDTH, self.sets.shape[1])
+        book.table(f.CLASSES, self.classes)
+        book.table(f.ENTRIES, self.entries)
+        book.number(f.PROGRAMS, len(self.entries))
+        book.table(f.FIRST, self.first)
+        book.number(f.FIRST_WORDS, self.first.shape[1])
+        book.table(f.REQUIRED, self.required)
+        book.table(f.ROWS, self.rows)
+        book.table(f.ROW_STARTS, self.row_starts)
+        book.number(f.STACK_ROWS, self.stack_rows)
+        book.number(f.GROUPS, self.groups)
 
 
 @dataclass
@@ -61,13 +82,15 @@ class _Compiler:
     rows: list[list[int]] = field(default_factory=list)
     groups: dict[int, int] = field(default_factory=dict)
     group_count: int = 0
+    limit: int = 0
+    longest: int = 0  # rows of the longest program: none has loops, so none stacks more
 
     def set_number(self, ranges: Ranges) -> int:
         return self.sets.setdefault(ranges, len(self.sets))
 
     def emit(self, operation: int, a: int = 0, b: int = 0, c: int = 0) -> int:
-        if len(self.code) > _MOST_CODE * 100:
-            raise _Refused("it is too long")
+        if len(self.code) > self.limit:
+            raise _Refused("its counts make it too long")
         self.code.append([operation, a, b, c])
         return len(self.code) - 1
 
@@ -83,10 +106,10 @@ class _Compiler:
         self.groups = {group: self.group_count + i for i, group in enumerate(sorted(used))}
         self.group_count += len(used)
         entry = len(self.code)
+        self.limit = entry + _MOST_CODE
         self.sequence(items)
         self.emit(MATCH)
-        if len(self.code) - entry > _MOST_CODE:
-            raise _Refused("its counts make it too long")
+        self.longest = max(self.longest, len(self.code) - entry)
         return entry, _first(items)[0], self.requirement(items)
 
     def requirement(self, items: Sequence[Any]) -> tuple[int, int, int]:
@@ -144,27 +167,17 @@ class _Compiler:
         if len(content) == 1 and (ranges := _ranges(content[0])) is not None:
             self.emit(GREEDY if greedy else LAZY, self.set_number(ranges), least, most)
             return
-        if _width(content)[0] == 0:
-            raise _Refused("it repeats something that may be empty")
+        if most == UNBOUNDED:
+            raise _Refused("it repeats more than one character without bound")
         for _ in range(least):
             self.sequence(content)
-        if most == UNBOUNDED:
-            split = self.optional(greedy, content, loop=True)
-            self.close(split, greedy, len(self.code))
-            return
-        splits = [self.optional(greedy, content, loop=False) for _ in range(most - least)]
+        splits = []
+        for _ in range(most - least):
+            splits.append(self.emit(SPLIT))
+            self.sequence(content)
         for split in splits:
-            self.close(split, greedy, len(self.code))
-
-    def optional(self, greedy: bool, content: list[Any], *, loop: bool) -> int:
-        split = self.emit(SPLIT)
-        self.sequence(content)
-        if loop:
-            self.emit(JUMP, split)
-        return split
-
-    def close(self, split: int, greedy: bool, behind: int) -> None:
-        self.code[split][1:3] = [split + 1, behind] if greedy else [behind, split + 1]
+            ways = [split + 1, len(self.code)]
+            self.code[split][1:3] = ways if greedy else ways[::-1]
 
     def look(self, behind: bool, negated: bool, content: list[Any]) -> None:
         rows = _fixed_rows(content)
@@ -210,13 +223,14 @@ def compile_patterns(patterns: Sequence[tuple[str, str]]) -> Regex:
         rows=np.array([number for row in compiler.rows for number in row], dtype=np.int32),
         row_starts=np.cumsum([0, *map(len, compiler.rows)], dtype=np.int32),
         groups=compiler.group_count,
+        stack_rows=compiler.longest + 1,
     )
 
 
 def _partition(sets: list[Ranges]) -> tuple[Array, Array]:
     """Classes of code points that no set tells apart, and which class is in which set."""
     edges = sorted({0, _TOP, *(edge for ranges in sets for pair in ranges for edge in pair)})
-    spans = list(zip(edges, edges[1:], strict=False))
+    spans = list(pairwise(edges))
     starts = [[start for start, _ in ranges] for ranges in sets]
     signatures: dict[tuple[int, ...], int] = {}
     classes = np.zeros(_TOP, dtype=np.uint16)
@@ -256,7 +270,7 @@ def _complement(ranges: Ranges) -> Ranges:
 
 @cache
 def _category(escape: str) -> Ranges:
-    """What ``\\d``, ``\\s`` or ``\\w`` means to Python, for every code point."""
+    """What an escape for a category of characters means to Python, for every code point."""
     everything = "".join(map(chr, range(_TOP)))
     return tuple(m.span() for m in re.finditer(escape + "+", everything))
 

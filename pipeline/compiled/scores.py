@@ -1,9 +1,8 @@
-"""Scores of a text from the heads of a model, and what is decided on them; see ``pipeline.model.scorer`` and ``pipeline.classifier``."""
+"""Scores from the heads of a model, and what is decided on them; see ``pipeline.model.scorer`` and ``pipeline.classifier``."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,73 +10,58 @@ from ..errors import ModelError
 from ..model.artefact import SEVERITY_HEADS, Artefact
 from ..taxonomy import taxonomy
 from ..text.concepts import concepts
-from .features import Analysis, Sizes, Vocabulary, window_rows
-from .jit import Array, kernel
+from ..text.normalise import MOSTLY_TRADITIONAL
+from . import fields as f
+from .jit import kernel
+from .memory import Book, get1, get4, get8, get_double, get_float, put4, put_double
 
 _GRID = 2.0**40
+MOST_NAMES = 62  # codes or signals in a bit mask
 
 
-class Model(NamedTuple):
-    """The heads. ``weights[row, head]`` float32; ``mean[head]`` 1 where windows are averaged, 0 where the largest counts."""
-
-    weights: Array
-    bias: Array
-    calibration: Array
-    mean: Array
-    severity_heads: Array
-    code_heads: Array
-    code_thresholds: Array
-    stance_heads: Array
-
-
-class Signals(NamedTuple):
-    """When a signal is seen; see ``data/taxonomy.toml``."""
-
-    any_of: Array  # [signal, concept]
-    none_of: Array
-    least_severity: Array
-    least_length: Array
-    obfuscation: Array  # 1 for the signal that undone disguises show
-
-
-def build_model(artefact: Artefact) -> Model:
-    """The heads of an artefact. Raises ``ModelError`` if a head is missing that verdicts need."""
+def enter_model(book: Book, artefact: Artefact) -> None:
+    """Put the heads into their fields. Raises ``ModelError`` if a head is missing that verdicts need."""
     known = taxonomy()
     column = {head: i for i, head in enumerate(artefact.heads)}
-    wanted = [*SEVERITY_HEADS, *(f"code:{c}" for c in known.codes), *(f"stance:{s}" for s in known.stances)]
-    if missing := [head for head in wanted if head not in column]:
+    codes = [f"code:{c}" for c in known.codes]
+    stances = [f"stance:{s}" for s in known.stances]
+    if missing := [head for head in (*SEVERITY_HEADS, *codes, *stances) if head not in column]:
         raise ModelError(
             f"{artefact.path}: the model has no head {missing[0]!r}. Train it again with `loanlint train`.",
             code="E_MODEL_MANIFEST",
         )
-    if len(known.codes) > 62 or len(known.signals) > 62:
-        raise ModelError("data/taxonomy.toml: more codes or signals than the compiled scorer can number.")
     weights = np.array(artefact.weights, dtype=np.float64).reshape(-1, len(artefact.heads))
     # Multiples of 2^-40 add up exactly in any order: windows with the same features get the same score to the last bit.
-    weights = np.round(weights * _GRID) / _GRID
-    return Model(
-        weights=np.ascontiguousarray(weights.astype(np.float32)),
-        bias=np.array(artefact.bias, dtype=np.float64),
-        calibration=np.array(artefact.calibration, dtype=np.float64).reshape(-1, 2),
-        mean=np.array([head.startswith("stance:") for head in artefact.heads], dtype=np.uint8),
-        severity_heads=np.array([column[head] for head in SEVERITY_HEADS], dtype=np.int32),
-        code_heads=np.array([column[f"code:{c}"] for c in known.codes], dtype=np.int32),
-        code_thresholds=np.array([artefact.code_thresholds[c] for c in known.codes], dtype=np.float64),
-        stance_heads=np.array([column[f"stance:{s}"] for s in known.stances], dtype=np.int32),
-    )
+    book.table(f.WEIGHTS, (np.round(weights * _GRID) / _GRID).astype(np.float32))
+    book.number(f.WEIGHT_ROWS, len(weights))
+    book.number(f.HEADS, len(artefact.heads))
+    book.table(f.BIAS, np.array(artefact.bias, dtype=np.float64))
+    book.table(f.CALIBRATION, np.array(artefact.calibration, dtype=np.float64))
+    book.table(f.MEAN, np.array([head.startswith("stance:") for head in artefact.heads], dtype=np.uint8))
+    book.table(f.SEVERITY_HEADS_AT, np.array([column[head] for head in SEVERITY_HEADS], dtype=np.int32))
+    book.number(f.CODES, len(codes))
+    book.table(f.CODE_HEADS, np.array([column[head] for head in codes], dtype=np.int32))
+    book.table(f.CODE_THRESHOLDS, np.array([artefact.code_thresholds[c] for c in known.codes], dtype=np.float64))
+    book.number(f.STANCES, len(stances))
+    book.table(f.STANCE_HEADS, np.array([column[head] for head in stances], dtype=np.int32))
 
 
-def build_signals() -> Signals:
-    """The signals of the taxonomy."""
+def enter_signals(book: Book) -> None:
+    """Put signals and other rules of the verdict into their fields."""
     names = concepts().names
-    signals = list(taxonomy().signals.values())
-    return Signals(
-        any_of=np.array([[n in s.any for n in names] for s in signals], dtype=np.uint8).reshape(-1, len(names)),
-        none_of=np.array([[n in s.none for n in names] for s in signals], dtype=np.uint8).reshape(-1, len(names)),
-        least_severity=np.array([s.min_severity for s in signals], dtype=np.int32),
-        least_length=np.array([s.min_length for s in signals], dtype=np.int32),
-        obfuscation=np.array([s.id == "obfuscation" for s in signals], dtype=np.uint8),
-    )
+    known = taxonomy()
+    signals = list(known.signals.values())
+    if max(len(signals), len(known.codes)) > MOST_NAMES:
+        raise ModelError("data/taxonomy.toml: more codes or signals than the compiled scorer can number.")
+    book.number(f.SIGNALS, len(signals))
+    book.table(f.SIGNAL_ANY, np.array([n in s.any for s in signals for n in names], dtype=np.uint8))
+    book.table(f.SIGNAL_NONE, np.array([n in s.none for s in signals for n in names], dtype=np.uint8))
+    book.table(f.SIGNAL_SEVERITY, np.array([s.min_severity for s in signals], dtype=np.int32))
+    book.table(f.SIGNAL_LENGTH, np.array([s.min_length for s in signals], dtype=np.int32))
+    book.table(f.SIGNAL_OBFUSCATION, np.array([s.id == "obfuscation" for s in signals], dtype=np.uint8))
+    book.number(f.CONTACT, names.index("contact") if "contact" in names else -1)
+    book.number(f.OUT_OF_SCOPE, list(known.stances).index("out_of_scope"))
+    book.table(f.MOSTLY_TRADITIONAL, np.array([MOSTLY_TRADITIONAL], dtype=np.float64))
 
 
 @kernel
@@ -91,110 +75,97 @@ def calibrated(score: float, slope: float, intercept: float) -> float:
 
 
 @kernel
-def score_windows(
-    analysis: Analysis,
-    model: Model,
-    vocabulary: Vocabulary,
-    sizes: Sizes,
-    stamps: Array,
-    first_stamp: int,
-    rows: Array,
-    values: Array,
-) -> int:
-    """Scores of the text into ``values``; returns the number of the window that decides severity ≥ 2."""
-    heads = len(model.bias)
-    totals = np.empty(heads, dtype=np.float64)
-    deciding = 0
-    highest = 0.0
-    windows = analysis.windows
-    for number in range(len(windows)):
-        count = window_rows(
-            analysis, windows[number, 0], windows[number, 1], vocabulary, sizes, stamps, first_stamp + number, rows
-        )
-        totals[:] = 0.0
-        for i in range(count):
-            weights = model.weights[rows[i]]
-            for head in range(heads):
-                totals[head] += weights[head]
+def add_window(book: int, rows: int, count: int, totals: int, values: int, number: int) -> float:
+    """Add the scores of window ``number`` to ``values`` (double); returns that of severity ≥ 2 without its bias.
+
+    Severity and code heads keep the largest over the windows, stance heads the sum.
+    """
+    heads = get8(book, f.HEADS)
+    weights = get8(book, f.WEIGHTS)
+    for head in range(heads):
+        put_double(totals, head, 0.0)
+    for i in range(count):
+        at = weights + 4 * heads * get4(rows, i)
         for head in range(heads):
-            value = totals[head] + model.bias[head]
-            if number == 0:
-                values[head] = value
-            elif model.mean[head]:
-                values[head] += value
-            else:
-                values[head] = max(values[head], value)
-        value = totals[model.severity_heads[1]]
-        if number == 0 or value > highest:
-            highest = value
-            deciding = number
-    if len(windows) > 1:
-        for head in range(heads):
-            if model.mean[head]:
-                values[head] /= len(windows)
-    return deciding
+            put_double(totals, head, get_double(totals, head) + get_float(at, head))
+    bias = get8(book, f.BIAS)
+    mean = get8(book, f.MEAN)
+    for head in range(heads):
+        value = get_double(totals, head) + get_double(bias, head)
+        if number > 0:
+            before = get_double(values, head)
+            value = before + value if get1(mean, head) else max(before, value)
+        put_double(values, head, value)
+    return get_double(totals, get4(get8(book, f.SEVERITY_HEADS_AT), 1))
 
 
 @kernel
-def probability_of(head: int, values: Array, model: Model) -> float:
+def average(book: int, values: int, windows: int) -> None:
+    """Turn sums over windows into means."""
+    mean = get8(book, f.MEAN)
+    for head in range(get8(book, f.HEADS)):
+        if get1(mean, head):
+            put_double(values, head, get_double(values, head) / windows)
+
+
+@kernel
+def probability_of(book: int, head: int, values: int) -> float:
     """Calibrated probability of a head."""
-    return calibrated(values[head], model.calibration[head, 0], model.calibration[head, 1])
+    calibration = get8(book, f.CALIBRATION)
+    return calibrated(
+        get_double(values, head), get_double(calibration, 2 * head), get_double(calibration, 2 * head + 1)
+    )
 
 
 @kernel
-def severity_of(one: float, two: float, three: float, thresholds: Array) -> int:
-    """Severity for made non-increasing probabilities."""
-    if two >= thresholds[1]:
-        return 3 if three >= thresholds[2] else 2
-    return 1 if one >= thresholds[0] else 0
-
-
-@kernel
-def codes_of(values: Array, model: Model, order: Array) -> int:
-    """Codes above their thresholds into ``order``, most probable first; returns how many."""
+def find_codes(book: int, values: int, order: int, chances: int) -> int:
+    """Codes above their thresholds into ``order``, most probable first; returns how many. ``chances`` (double) is scratch."""
     count = 0
-    chances = np.empty(len(order), dtype=np.float64)
-    for code in range(len(model.code_heads)):
-        chance = probability_of(model.code_heads[code], values, model)
-        if chance >= model.code_thresholds[code]:
+    heads = get8(book, f.CODE_HEADS)
+    for code in range(get8(book, f.CODES)):
+        chance = probability_of(book, get4(heads, code), values)
+        if chance >= get_double(get8(book, f.CODE_THRESHOLDS), code):
             place = count
-            while place > 0 and chances[place - 1] < chance:
-                chances[place] = chances[place - 1]
-                order[place] = order[place - 1]
+            while place > 0 and get_double(chances, place - 1) < chance:
+                put_double(chances, place, get_double(chances, place - 1))
+                put4(order, place, get4(order, place - 1))
                 place -= 1
-            chances[place] = chance
-            order[place] = code
+            put_double(chances, place, chance)
+            put4(order, place, code)
             count += 1
     return count
 
 
 @kernel
-def stance_of(values: Array, model: Model) -> int:
+def stance_of(book: int, values: int) -> int:
     """The stance with the largest score."""
+    heads = get8(book, f.STANCE_HEADS)
     best = 0
-    for stance in range(1, len(model.stance_heads)):
-        if values[model.stance_heads[stance]] > values[model.stance_heads[best]]:
+    for stance in range(1, get8(book, f.STANCES)):
+        if get_double(values, get4(heads, stance)) > get_double(values, get4(heads, best)):
             best = stance
     return best
 
 
 @kernel
-def signals_of(said: Array, severity: int, length: int, obfuscated: bool, signals: Signals) -> int:
-    """Bit mask of the signals; ``said[concept]`` is 1 for concepts in the text."""
+def signals_of(book: int, said: int, severity: int, length: int, obfuscated: bool) -> int:
+    """Bit mask of the signals; ``said`` (int32) holds 1 for the concepts in the text."""
+    concept_count = get8(book, f.CONCEPT_COUNT)
     mask = 0
-    for signal in range(len(signals.obfuscation)):
-        if signals.obfuscation[signal]:
+    for signal in range(get8(book, f.SIGNALS)):
+        seen = False
+        if get1(get8(book, f.SIGNAL_OBFUSCATION), signal):
             seen = obfuscated and severity > 0
-        else:
-            seen = False
-            if severity >= signals.least_severity[signal] and length >= signals.least_length[signal]:
-                for concept in range(len(said)):
-                    if said[concept]:
-                        if signals.none_of[signal, concept]:
-                            seen = False
-                            break
-                        if signals.any_of[signal, concept]:
-                            seen = True
+        elif severity >= get4(get8(book, f.SIGNAL_SEVERITY), signal) and length >= get4(
+            get8(book, f.SIGNAL_LENGTH), signal
+        ):
+            for concept in range(concept_count):
+                if get4(said, concept):
+                    if get1(get8(book, f.SIGNAL_NONE), signal * concept_count + concept):
+                        seen = False
+                        break
+                    if get1(get8(book, f.SIGNAL_ANY), signal * concept_count + concept):
+                        seen = True
         if seen:
             mask |= 1 << signal
     return mask

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, UsageError
+from . import fields as f
 from .jit import Array, kernel
+from .memory import Book, get4, get8, get_double, put4, put_double
 from .trie import Builder, Trie, code_points, step
 
+_NO_WORD = 1.0
+_DIRECT = 0x10000
 
-class Dictionary(NamedTuple):
-    """``words`` leads to the number of a word, ``costs[number]`` is its log frequency."""
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """``words`` leads to states; ``costs[state]`` is the log probability of the word that ends there, 1 for none.
+
+    ``first_states[code point]``: the state behind a single character below 0x10000, -1 for none.
+    """
 
     words: Trie
     costs: Array
-    log_total: float
+    first_states: Array
+    unknown: float
+
+    def enter(self, book: Book) -> None:
+        """Put the dictionary into its fields."""
+        self.words.enter(book, f.DICTIONARY)
+        book.table(f.COSTS, self.costs)
+        book.table(f.FIRST_STATES, self.first_states)
+        book.table(f.UNKNOWN_COST, np.array([self.unknown]))
 
 
 def load_dictionary(builder: Builder) -> Dictionary:
@@ -40,7 +57,13 @@ def load_dictionary(builder: Builder) -> Dictionary:
     # The logarithm of the C library, as the reference takes it: numpy's own may differ in the last place.
     logs = np.array([math.log(n) if n else -math.inf for n in different.tolist()])
     words = builder.spans(chars, starts, word_ends, np.arange(len(starts), dtype=np.int32))
-    return Dictionary(words, logs[which], math.log(int(frequencies.sum())))
+    log_total = math.log(int(frequencies.sum()))
+    costs = np.where(words.values >= 0, logs[which][words.values] - log_total, _NO_WORD)
+    edges = words.slots[(words.slots != 0) & (words.slots >> 42 == 0)]  # those of the root
+    heads = edges >> 21 & 0x1FFFFF
+    first_states = np.full(_DIRECT, -1, dtype=np.int32)
+    first_states[heads[heads < _DIRECT]] = (edges & 0x1FFFFF)[heads < _DIRECT]
+    return Dictionary(Trie(words.slots, words.values[:1]), costs, first_states, 0.0 - log_total)
 
 
 def _path() -> Path:
@@ -90,52 +113,57 @@ def is_alphanumeric(char: int) -> bool:
 
 
 @kernel
-def word_ends(text: Array, length: int, dictionary: Dictionary) -> Array:
-    """End of the word that starts at each position; 0 where none starts."""
-    ends = np.zeros(length, dtype=np.int32)
-    best = np.empty(length + 1, dtype=np.float64)
-    following = np.empty(length + 1, dtype=np.int32)
-    costs = dictionary.costs
-    values = dictionary.words.values
-    log_total = dictionary.log_total
+def cut_words(book: int, text: int, length: int, ends: int, best: int, following: int) -> None:
+    """End of the word that starts at each place into ``ends``, 0 where none starts.
+
+    ``best`` (double) and ``following`` (int32) are scratch for ``length + 1`` entries.
+    """
+    slots = get8(book, f.DICTIONARY)
+    mask = get8(book, f.DICTIONARY + 1)
+    costs = get8(book, f.COSTS)
+    first_states = get8(book, f.FIRST_STATES)
+    unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
     start = 0
     while start < length:
-        if not _in_block(text[start]):
+        put4(ends, start, 0)
+        if not _in_block(get4(text, start)):
             # "\r\n" would be one word; the canonical text holds no "\r".
-            ends[start] = start + 1
+            put4(ends, start, start + 1)
             start += 1
             continue
         end = start + 1
-        while end < length and _in_block(text[end]):
+        while end < length and _in_block(get4(text, end)):
+            put4(ends, end, 0)
             end += 1
-        best[end] = 0.0
+        put_double(best, end, 0.0)
         for at in range(end - 1, start - 1, -1):
             state = 0
             chosen = 0
             value = 0.0
             for place in range(at, end):
-                state = step(dictionary.words, state, text[place])
+                char = get4(text, place)
+                direct = place == at and char < _DIRECT
+                state = get4(first_states, char) if direct else step(slots, mask, state, char)
                 if state < 0:
                     break
-                number = values[state]
-                if number >= 0:
-                    this = costs[number] - log_total + best[place + 1]
+                cost = get_double(costs, state)
+                if cost < _NO_WORD:
+                    this = cost + get_double(best, place + 1)
                     if chosen == 0 or this >= value:
                         chosen = place + 1
                         value = this
             if chosen == 0:
                 chosen = at + 1
-                value = 0.0 - log_total + best[chosen]
-            best[at] = value
-            following[at] = chosen
+                value = unknown + get_double(best, chosen)
+            put_double(best, at, value)
+            put4(following, at, chosen)
         at = start
         while at < end:
-            to = following[at]
-            if to == at + 1 and is_alphanumeric(text[at]):
+            to = get4(following, at)
+            if to == at + 1 and is_alphanumeric(get4(text, at)):
                 # Single letters and digits in a row are one word.
-                while to < end and following[to] == to + 1 and is_alphanumeric(text[to]):
+                while to < end and get4(following, to) == to + 1 and is_alphanumeric(get4(text, to)):
                     to += 1
-            ends[at] = to
+            put4(ends, at, to)
             at = to
         start = end
-    return ends

@@ -1,84 +1,96 @@
-"""Tries as one hash table of edges: exact, compact, and quick to walk from any position of a text."""
+"""Tries as one hash table of edges: exact, compact, and quick to walk from any place of a text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError
 from .jit import Array, kernel
+from .memory import Book, get4, get8
 
 _CHAR_BITS = 21
 _STATE_MASK = (1 << 21) - 1
 _FACTOR = 0x9E3779B97F4A7C1  # odd; spreads the keys
 
 
-class Trie(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Trie:
     """``slots`` holds ``state << 42 | character << 21 | next state`` (0: empty); ``values`` one number a state, or -1."""
 
     slots: Array
     values: Array
 
-
-Insert = Callable[[Array, Array, Array, Array, Array, Array], int]
+    def enter(self, book: Book, field: int) -> None:
+        """Put the trie into the three fields from ``field``."""
+        book.table(field, self.slots)
+        book.number(field + 1, len(self.slots) - 1)
+        book.table(field + 2, self.values)
 
 
 @kernel
-def step(trie: Trie, state: int, char: int) -> int:
-    """The state behind ``char``, or -1."""
-    slots = trie.slots
-    mask = len(slots) - 1
+def step(slots: int, mask: int, state: int, char: int) -> int:
+    """The state behind ``char``, or -1. ``slots`` is an address."""
     key = (state << _CHAR_BITS) | char
     at = ((key * _FACTOR) >> 24) & mask
     while True:
-        slot = slots[at]
+        slot = get8(slots, at)
         if slot == 0:
             return -1
         if slot >> 21 == key:
-            return int(slot & _STATE_MASK)
+            return slot & _STATE_MASK
         at = (at + 1) & mask
 
 
 @kernel
-def longest_at(trie: Trie, text: Array, start: int, length: int) -> tuple[int, int]:
-    """Value and end of the longest key at ``start``, or (-1, start)."""
+def longest_at(book: int, trie: int, text: int, start: int, length: int) -> tuple[int, int]:
+    """Value and end of the longest key at ``start`` of a text (int32), or (-1, start)."""
+    slots = get8(book, trie)
+    mask = get8(book, trie + 1)
+    values = get8(book, trie + 2)
     state = 0
     found = -1
     found_end = start
     at = start
     while at < length:
-        state = step(trie, state, text[at])
+        state = step(slots, mask, state, get4(text, at))
         if state < 0:
             break
         at += 1
-        if trie.values[state] >= 0:
-            found = trie.values[state]
+        value = get4(values, state)
+        if value >= 0:
+            found = value
             found_end = at
     return found, found_end
 
 
 @kernel
-def exact(trie: Trie, text: Array, start: int, end: int) -> int:
+def exact(book: int, trie: int, text: int, start: int, end: int) -> int:
     """Value of the key that is the whole of ``text[start:end]``, or -1."""
+    slots = get8(book, trie)
+    mask = get8(book, trie + 1)
     state = 0
     for at in range(start, end):
-        state = step(trie, state, text[at])
+        state = step(slots, mask, state, get4(text, at))
         if state < 0:
             return -1
-    return int(trie.values[state])
+    return get4(get8(book, trie + 2), state)
 
 
 @kernel
-def starts_at(trie: Trie, text: Array, start: int, length: int) -> bool:
+def starts_at(book: int, trie: int, text: int, start: int, length: int) -> bool:
     """Whether a key begins at ``start``."""
+    slots = get8(book, trie)
+    mask = get8(book, trie + 1)
+    values = get8(book, trie + 2)
     state = 0
     for at in range(start, length):
-        state = step(trie, state, text[at])
+        state = step(slots, mask, state, get4(text, at))
         if state < 0:
             return False
-        if trie.values[state] >= 0:
+        if get4(values, state) >= 0:
             return True
     return False
 
@@ -95,19 +107,20 @@ def _place(slots: Array, slot: int) -> None:
 @kernel
 def insert(chars: Array, starts: Array, ends: Array, numbers: Array, slots: Array, values: Array) -> int:
     """Fill ``slots`` and ``values`` with keys; the first of equal keys counts. Returns the number of states."""
-    trie = Trie(slots, values)
+    mask = len(slots) - 1
+    address = slots.ctypes.data
     states = 1
     values[0] = -1
     for key in range(len(starts)):
         state = 0
         for at in range(starts[key], ends[key]):
-            char = chars[at]
-            following = step(trie, state, char)
+            char = int(chars[at])
+            following = step(address, mask, state, char)
             if following < 0:
                 following = states
                 values[following] = -1
                 states += 1
-                _place(slots, (state << 42) | (np.int64(char) << 21) | following)
+                _place(slots, (state << 42) | (char << 21) | following)
             state = following
         if values[state] < 0:
             values[state] = numbers[key]
@@ -124,34 +137,35 @@ def rehash(old: Array, new: Array) -> int:
 
 
 def code_points(text: str) -> Array:
-    """The characters of a text as an array that may be written to, as the compiled functions expect."""
+    """The characters of a text as int32, in memory of their own."""
     return np.frombuffer(bytearray(text.encode("utf-32-le", "surrogatepass")), dtype=np.int32)
 
 
 class Builder:
     """Builds tries with compiled functions."""
 
-    def __init__(self, insert: Insert, rehash: Callable[[Array, Array], int]) -> None:
+    def __init__(
+        self,
+        insert: Callable[[Array, Array, Array, Array, Array, Array], int],
+        rehash: Callable[[Array, Array], int],
+    ) -> None:
         self._insert = insert
         self._rehash = rehash
 
     def strings(self, keys: Sequence[str], numbers: Sequence[int] | None = None) -> Trie:
         """Trie of ``keys``; the value of a key is its number, by default its position."""
-        chars = code_points("".join(keys))
         ends = np.cumsum([0, *map(len, keys)], dtype=np.int64)
         values = np.arange(len(keys)) if numbers is None else np.array(numbers)
-        return self.spans(chars, ends[:-1], ends[1:], values.astype(np.int32))
+        return self.spans(code_points("".join(keys)), ends[:-1], ends[1:], values.astype(np.int32))
 
     def spans(self, chars: Array, starts: Array, ends: Array, numbers: Array) -> Trie:
         """Trie of the keys ``chars[start:end]``."""
         most = int((ends - starts).sum()) + 1
-        if most > 1 << 22:
-            raise DataError("a table of the compiled scorer is larger than it can hold; use the plain scorer.")
+        if most > _STATE_MASK:
+            raise DataError("a table is larger than the compiled scorer can hold; use the plain scorer.")
         slots = np.zeros(_size(most), dtype=np.int64)
         values = np.full(most, -1, dtype=np.int32)
         states = self._insert(chars, starts, ends, numbers, slots, values)
-        if states > _STATE_MASK:
-            raise DataError("a table of the compiled scorer is larger than it can hold; use the plain scorer.")
         if _size(states) < len(slots):
             smaller = np.zeros(_size(states), dtype=np.int64)
             self._rehash(slots, smaller)
@@ -160,5 +174,5 @@ class Builder:
 
 
 def _size(states: int) -> int:
-    """Number of slots: a power of two, at most two thirds full."""
-    return 1 << max(4, (states * 3 // 2).bit_length())
+    """Number of slots: a power of two, at most half full, for most steps lead nowhere and must find that out soon."""
+    return 1 << max(4, (2 * states - 1).bit_length())

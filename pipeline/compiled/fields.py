@@ -1,0 +1,173 @@
+"""Fields of a :class:`~.memory.Book`. A trie takes three: slots, mask, values."""
+
+from __future__ import annotations
+
+# Characters: entry = canonical code (signed 32 bits) | marks << 32; see folding.py.
+(
+    FOLD,
+    EXPANSION_STARTS,
+    EXPANSION,
+    MARKS,
+    LOWER_FROM,
+    LOWER_TO,
+    LOWER_COUNT,
+) = range(7)
+
+# Disguises. Terms are numbered: key terms first, then other meanings of listed spellings.
+(
+    TERM_CHARS,
+    TERM_STARTS,
+    IN_CONTEXT,
+    SOUND_TERMS,
+    SOUND_TERM_STARTS,
+    SOUND_PAIRS,  # [first sound, second sound] 1 where a row of sounds may begin so
+    SOUND_COUNT,
+    SPLIT_MEANING,
+    SPELLING_TERM,
+    SPELLING_FLAGS,
+    CONTEXT_WINDOW,
+    GROWTH,  # most characters that one character may become
+    LENDING,
+    LENDING_COUNT,
+) = range(10, 24)
+
+# Regular expressions; see regex.py.
+(
+    CODE,
+    SETS,
+    SET_WIDTH,
+    CLASSES,
+    ENTRIES,
+    PROGRAMS,
+    FIRST,
+    FIRST_WORDS,
+    REQUIRED,
+    ROWS,
+    ROW_STARTS,
+    STACK_ROWS,
+    GROUPS,
+) = range(30, 43)
+
+# Words.
+COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
+
+# Lexicon and concepts; see lexemes.py.
+(
+    CLASS_COUNT,
+    CONCEPT_COUNT,
+    TERM_CLASSES,
+    TERM_CLASS_STARTS,
+    PATTERN_CLASS,
+    WAY_STARTS,
+    WAYS,
+    GAPS,
+    STEPS,
+    MOST_AT_ONE_PLACE,
+) = range(60, 70)
+
+# Features: rows of the weights for keys made of classes and concepts; see features.py.
+(
+    PRESENT,
+    BESIDE,
+    TOGETHER,
+    CONCEPT_ROW,
+    CONCEPT_PAIR,
+    FRAME,
+    LONGEST_GRAM,
+    NEAR,
+    WHOLE,
+    TARGET,
+    STRIDE,
+) = range(80, 91)
+
+# Heads, signals; see scores.py.
+(
+    WEIGHTS,
+    WEIGHT_ROWS,
+    HEADS,
+    BIAS,
+    CALIBRATION,
+    MEAN,
+    SEVERITY_HEADS_AT,
+    CODES,
+    CODE_HEADS,
+    CODE_THRESHOLDS,
+    STANCES,
+    STANCE_HEADS,
+    SIGNALS,
+    SIGNAL_ANY,
+    SIGNAL_NONE,
+    SIGNAL_SEVERITY,
+    SIGNAL_LENGTH,
+    SIGNAL_OBFUSCATION,
+    CONTACT,
+    OUT_OF_SCOPE,
+    MOSTLY_TRADITIONAL,
+    GATE_PAIRS,  # bits: whether a trigger may begin with two characters
+) = range(100, 122)
+
+(
+    TERMS,
+    SOUNDS,
+    SYLLABLES,
+    LETTERS,
+    SPLITS,
+    SPELLINGS,
+    ORDINARY,
+    DICTIONARY,
+    LEXICON,
+    GRAMS,
+    WORDS,
+    PAIRS,
+    GATE,
+    LOCAL_WORDS,
+) = range(130, 130 + 3 * 14, 3)
+
+FIELDS = 180
+
+# Scratch of one call, a book of its own. Of ``ROOM`` int32 unless said otherwise; rows are interleaved.
+(
+    ROOM,
+    TEXT,
+    TEXT_MARKS,
+    TEXT_STARTS,
+    TEXT_ENDS,
+    NEW_TEXT,
+    NEW_MARKS,
+    NEW_STARTS,
+    NEW_ENDS,
+    REPLACED,  # kind + 1 of the disguise that a character begins
+    HEARD,
+    KINDS,
+    WORD_ENDS,
+    BEST,  # double
+    FOLLOWING,
+    UNITS,  # 5 a row
+    CANDIDATES,  # 6 a row, 2 rows a character; so the next two
+    ACCEPTED,
+    OPEN,
+    PLAIN,  # 3 a row
+    GLOSS_SPANS,  # 2 a row; so the next three
+    URL_SPANS,
+    CONTEXT_SPANS,
+    BREAK_SPANS,
+    ANCHORS,  # 2 a row, 3 rows a character
+    BREAKS,
+    WORD_ROWS,  # 5 a row
+    GRAM_ROWS,  # LONGEST_GRAM a row
+    STACK,
+    FACTS,
+    SYLLABLE_SCRATCH,
+    LAST_END,
+    GROUP,
+    SAID,
+    INSIDE,
+    ORDER,
+    FIRST_FOUND,
+    STAMPS,
+    ROW_LIST,
+    LATEST,
+    TOTALS,
+    VALUES,
+    SCRATCH_FIELDS,
+) = range(43)
