@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -102,16 +101,36 @@ class Plain:
 
 
 def judged(source: Path, out: Path, workers: int) -> tuple[float, float]:
-    """Seconds of a run, start of Python and loading of the model included, and the memory of its largest process in MB."""
+    """Seconds of a run, start of Python and loading of the model included, and the peak memory of its largest process in MB."""
     command = [sys.executable, "-m", "pipeline.cli", "batch", str(source), "--out", str(out), "--quiet"]
     start = time.perf_counter()
     process = subprocess.Popen([*command, "--workers", str(workers)], cwd=REPOSITORY)
-    _, status, usage = os.wait4(process.pid, 0)
+    memory = 0
+    while process.poll() is None:
+        memory = max([memory, *map(peak_memory, family(process.pid))])
+        time.sleep(0.1)
     seconds = time.perf_counter() - start
-    if os.waitstatus_to_exitcode(status) not in (0, 1):
+    if process.returncode not in (0, 1):
         raise SystemExit("the run failed")
     out.unlink()
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, memory / 1024
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    try:
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    except OSError:
+        return []
+
+
+def peak_memory(pid: int) -> int:
+    """Resident KB at most so far."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return max((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), default=0)
 
 
 def main() -> None:

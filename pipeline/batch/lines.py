@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -23,11 +24,26 @@ class Lines(NamedTuple):
 
     heads: list[bytes]
     texts: list[str]
-    ids: list[Any] | None
+    ids: Sequence[Any]
     urls: list[Any] | None
     rejects: list[Reject]
     read: int
     lines: int
+
+
+class _Field(Sequence[Any]):
+    """A field of rows, looked at only where it is asked for."""
+
+    def __init__(self, rows: list[Any], name: str) -> None:
+        self._rows = rows
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        value = getattr(self._rows[at], self._name)
+        return None if value is msgspec.UNSET else value
 
 
 class LineDecoder:
@@ -89,7 +105,7 @@ class LineDecoder:
         if set(map(type, texts)) != {str} or max(map(len, texts)) > self._longest:
             return None
         return Lines(
-            block[:-2].split(b"}\n"), texts, self._values(rows, self._id_field), self._values(rows, self._url_field), [],
+            block[:-2].split(b"}\n"), texts, _Field(rows, self._id_field), self._values(rows, self._url_field), [],
             count, count,
         )  # fmt: skip
 
@@ -124,7 +140,7 @@ class LineDecoder:
             rows.append(row)
             heads.append(line[:-1])
             texts.append(getattr(row, self._text_field) or "")
-        ids, urls = self._values(rows, self._id_field), self._values(rows, self._url_field)
+        ids, urls = _Field(rows, self._id_field), self._values(rows, self._url_field)
         return Lines(heads, texts, ids, urls, rejects, read, number)
 
     def _decoded(self, line: bytes, number: int) -> Any:

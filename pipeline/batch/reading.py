@@ -144,33 +144,31 @@ class Reader:
         done = 0
         try:
             for batch in parquet.batches_of(item.path, shard.group, shard.start, shard.stop):
-                yield self._checked(batch.slice(0, self._left))
+                yield self._whole(batch.slice(0, self._left))
                 done += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             lost = shard.stop - shard.start - done
             message = f"row group {shard.group} is damaged ({str(error)[:200]}); {lost} rows from here are lost"
             yield Chunk([], rejects=[Reject(1, "corrupt", message, lost)], read=lost, lines=lost)
 
-    def _checked(self, batch: pa.RecordBatch) -> Chunk:
-        column = batch.column(self._column)
-        read = batch.num_rows
-        rejects = []
+    def _whole(self, batch: pa.RecordBatch) -> Chunk:
+        """All rows of a batch, if none is too long. Whether the texts are UTF-8 shows when they are scored."""
         try:
-            texts = texts_of(column)
-            texts.validate(full=True)
-            good = pc.less_equal(pc.binary_length(texts), MAX_ROW if self._settings.html_column else MAX_TEXT)
-            fine = pc.all(good).as_py() is not False
+            chunk = self._of_batch(batch, [], batch.num_rows, batch.num_rows)
+            lengths = map(len, chunk.texts) if self._job.pages else [pc.max(pc.binary_length(chunk.texts)).as_py() or 0]
+            if max(lengths, default=0) <= (MAX_ROW if self._job.pages else MAX_TEXT):
+                return chunk
         except (pa.ArrowException, UnicodeDecodeError):
-            fine, texts = False, column
-        if not fine:
-            keep = []
-            for k in range(read):
-                problem = self._problem(texts, k)
-                keep.append(problem is None)
-                if problem is not None:
-                    rejects.append(problem)
-            batch = batch.filter(pa.array(keep, type=pa.bool_()))
-        return self._of_batch(batch, rejects, read, read)
+            pass
+        return self.sifted(batch)
+
+    def sifted(self, batch: pa.RecordBatch) -> Chunk:
+        """The rows of a batch that can be scored; each is looked at."""
+        column = batch.column(self._column)
+        problems = [self._problem(column, k) for k in range(batch.num_rows)]
+        good = batch.filter(pa.array([problem is None for problem in problems], type=pa.bool_()))
+        rejects = [problem for problem in problems if problem is not None]
+        return self._of_batch(good, rejects, batch.num_rows, batch.num_rows)
 
     def _problem(self, column: pa.Array, k: int) -> Reject | None:
         try:

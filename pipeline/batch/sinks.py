@@ -151,10 +151,10 @@ class ParquetPart:
         self._only_flagged = job.settings.only_flagged
         self._flagged = job.settings.prefix + "flagged"
         schema = output_schema(job)
-        # Texts hardly ever repeat: trying a dictionary on them costs time and saves nothing.
+        # Texts and numbers hardly ever repeat: trying a dictionary on them costs time and saves nothing.
         judged = job.settings.judged_column
         repeating = [job.settings.prefix + name for name in REPEATING]
-        paths = [field.name for field in schema if field.name != judged and field.name not in self._names]
+        paths = [f.name for f in schema if f.name not in (judged, *self._names) and not pa.types.is_primitive(f.type)]
         self._writer = pq.ParquetWriter(
             file, schema, compression="snappy", use_dictionary=_leaves(schema, [*paths, *repeating])
         )

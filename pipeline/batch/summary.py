@@ -115,9 +115,11 @@ class Summary(msgspec.Struct):
             domain = self.domains[name]
             domain.flagged += verdict.flagged
             setattr(domain, verdict.label, getattr(domain, verdict.label) + 1)
-        if verdict.flagged and ids is not None:
-            value = ids[row]
-            name = str(value.as_py() if isinstance(value, pa.Scalar) else value)[:200]
+        value = ids[row] if verdict.flagged and ids is not None else None
+        if isinstance(value, pa.Scalar):
+            value = value.as_py()
+        if value is not None:
+            name = str(value)[:200]
             codes = [c.code for c in verdict.codes]
             self.examples.append(Example(name, verdict.severity, verdict.p_misleading, codes, words[:6]))
             if len(self.examples) > 8 * EXAMPLES:

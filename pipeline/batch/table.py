@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -88,21 +89,19 @@ def verdict_arrays(scored: Scored, pages: bool = False) -> list[pa.Array]:
 
 def _lists(count: int, rows: Any, values: list[Sequence[Any]], kind: pa.DataType) -> pa.Array:
     sizes = np.zeros(count + 1, dtype=np.int32)
-    sizes[rows + 1] = [len(v) for v in values]
-    flat = [_plain(item) for value in values for item in value]
-    return pa.ListArray.from_arrays(
-        pa.array(np.cumsum(sizes, dtype=np.int32)), pa.array(flat, type=kind.value_type), type=kind
-    )
+    sizes[rows + 1] = list(map(len, values))
+    flat = _array(list(chain.from_iterable(values)), kind.value_type)
+    return pa.ListArray.from_arrays(pa.array(np.cumsum(sizes, dtype=np.int32)), flat, type=kind)
 
 
-def _plain(item: Any) -> Any:
-    """A struct as a dict; strings as they are."""
-    if isinstance(item, str):
-        return item
-    names = getattr(item, "__slots__", None) or item.__struct_fields__
-    return {
-        name: [_plain(v) for v in value] if isinstance(value := getattr(item, name), tuple) else value for name in names
-    }
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values as an array; structures are objects with the fields as attributes, and go column by column."""
+    if pa.types.is_struct(kind):
+        columns = [_array(list(map(attrgetter(f.name), values)), f.type) for f in kind]
+        return pa.StructArray.from_arrays(columns, fields=list(kind))
+    if pa.types.is_list(kind):
+        return _lists(len(values), np.arange(len(values)), list(values), kind)
+    return pa.array(values, type=kind)
 
 
 def _strings(count: int, rows: Any, values: list[str], quiet: str) -> pa.Array:

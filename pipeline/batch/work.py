@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import parent_process
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from ..errors import InputError
 from .pages import quiet_page, score_pages
 from .reading import Chunk, Reader
 from .scoring import Scored, Scorer, load_scorer
@@ -56,8 +59,8 @@ class Worker:
         rejects: list[Reject] = []
         lines = 0
         with path.open("wb") as file, closing(open_part(self._job, file)) as part:
-            for chunk in self._reader.chunks(item, shard, limit):
-                scored = self._score(chunk)
+            for found in self._reader.chunks(item, shard, limit):
+                scored, chunk = self._scored(found)
                 summary.read += chunk.read
                 summary.reject(chunk.rejects)
                 if scored.count:
@@ -70,13 +73,21 @@ class Worker:
         summary.shorten()
         return Done(shard, path, summary, rejects, lines)
 
-    def _score(self, chunk: Chunk) -> Scored:
-        if len(chunk.texts) == 0:
+    def _scored(self, chunk: Chunk) -> tuple[Scored, Chunk]:
+        """Verdicts on a chunk, without the rows that turn out not to be text."""
+        try:
+            return self._score(chunk.texts), chunk
+        except (InputError, UnicodeDecodeError):
+            if chunk.batch is None:
+                raise
+        chunk = self._reader.sifted(chunk.batch)
+        return self._score(chunk.texts), chunk
+
+    def _score(self, texts: Sequence[str] | Any) -> Scored:
+        if len(texts) == 0:
             quiet = quiet_page(self.model_version) if self._job.pages else self._scorer.quiet
             return Scored(0, [], [], quiet)
-        if self._job.pages:
-            return score_pages(chunk.texts, self._scorer)
-        return self._scorer.score(chunk.texts)
+        return score_pages(texts, self._scorer) if self._job.pages else self._scorer.score(texts)
 
 
 _asked: tuple[Job, Path] | None = None
