@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..resources import read_table
 from . import fields as f
 from .candidates import find_plain, is_term, may_hold, term_char, term_size
@@ -23,30 +21,18 @@ from .folding import (
     canonicalise,
 )
 from .jit import Array, kernel
-from .memory import Book, get1, get4, get8, get_double, put4, put8
-from .trie import Builder, starts_at, step
+from .memory import Book, get4, get8, get_double, put4, put8
+from .trie import Builder, has_pair, pair_bits, starts_at, step
 
 _SHORT_LOOK = 2000
-_PAIR_BITS = 1 << 16
-
-
-def _pair(first: int, second: int) -> int:
-    """Bit of two characters; see ``_passes``."""
-    return (first * 31 + second) & (_PAIR_BITS - 1)
 
 
 def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array) -> None:
     """Put the triggers and the local words into their fields, and mark the characters that triggers begin with."""
     marks[[ord(trigger[0]) for trigger in gate]] |= GATE_START
     builder.strings(gate).enter(book, f.GATE)
-    pairs = np.zeros(_PAIR_BITS // 8, dtype=np.uint8)
-    for trigger in gate:
-        if len(trigger) == 1:
-            marks[ord(trigger)] |= TRIGGER
-        else:
-            bit = _pair(ord(trigger[0]), ord(trigger[1]))
-            pairs[bit >> 3] |= 1 << (bit & 7)
-    book.table(f.GATE_PAIRS, pairs)
+    marks[[ord(trigger) for trigger in gate if len(trigger) == 1]] |= TRIGGER
+    book.table(f.GATE_PAIRS, pair_bits(gate))
     rows = read_table("lexicon", "jurisdiction.tsv")
     words = [(word, place) for place, row in enumerate(rows) for word in row[1].split()]
     builder.strings([w for w, _ in words], [p for _, p in words]).enter(book, f.LOCAL_WORDS)
@@ -61,10 +47,8 @@ def passes(book: int, text: int, marks: int, length: int) -> bool:
         if mark & GATE_START:
             if mark & TRIGGER:
                 return True
-            if at + 1 < length:
-                bit = (get4(text, at) * 31 + get4(text, at + 1)) & (_PAIR_BITS - 1)
-                if get1(pairs, bit >> 3) >> (bit & 7) & 1 and starts_at(book, f.GATE, text, at, length):
-                    return True
+            if at + 1 < length and has_pair(pairs, text, at) and starts_at(book, f.GATE, text, at, length):
+                return True
     return False
 
 

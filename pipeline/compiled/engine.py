@@ -137,6 +137,8 @@ def judge(
             for i in range(rows):
                 put4(get8(work, f.STAMPS), i, 0)
                 put4(get8(work, f.LATEST), i, -1)
+            for i in range(get8(book, f.CONCEPT_COUNT)):
+                put4(get8(work, f.SEEN), i, 0)
         # Analysis.
         kinds = get8(work, f.KINDS)
         classify(book, text, length, kinds)
@@ -157,11 +159,11 @@ def judge(
             found_rows = np.empty(2 * len(found_rows), dtype=np.int32)
             found = find_concepts(book, work, hits_at, hits, breaks, found_rows.ctypes.data, len(found_rows) // 4)
         found_at = found_rows.ctypes.data
-        find_grams(book, text, length, get8(work, f.GRAM_ROWS))
+        find_grams(book, text, length, get8(work, f.GRAM_ROWS), get8(work, f.GRAM_STARTS))
         word_ends = get8(work, f.WORD_ENDS)
         cut_words(book, text, length, word_ends, get8(work, f.BEST), get8(work, f.FOLLOWING))
         words = find_words(book, text, length, word_ends, get8(work, f.WORD_ROWS))
-        frames = find_frames(book, work, hits_at, hits, get8(work, f.ROW_LIST) + 4 * get8(book, f.WEIGHT_ROWS))
+        frames = find_frames(book, work, get8(work, f.ROW_LIST) + 4 * get8(book, f.WEIGHT_ROWS))
 
         # Scores.
         scores = _larger(scores, scored_count + 1)
@@ -198,14 +200,13 @@ def judge(
         level = 1 if one >= thresholds[0] else 0
         if two >= thresholds[1]:
             level = 3 if three >= thresholds[2] else 2
-        said = get8(work, f.SAID)
-        for i in range(get8(book, f.CONCEPT_COUNT)):
-            put4(said, i, 0)
-        for i in range(found):
-            put4(said, get4(found_at, 4 * i + WHAT), 1)
-        contact = get8(book, f.CONTACT)
-        if questions[number] and (contact < 0 or get4(said, contact) == 0):
-            level = 0
+        if questions[number]:
+            contact = get8(book, f.CONTACT)
+            said = False
+            for i in range(found):
+                said = said or get4(found_at, 4 * i + WHAT) == contact
+            if not said:
+                level = 0
         severity[number] = level
         stance[number] = stance_of(book, values)
         starts = get8(work, f.NEW_STARTS if replaced else f.TEXT_STARTS)
@@ -227,7 +228,7 @@ def judge(
         if obfuscated:
             flag |= OBFUSCATED
         flags[number] = flag
-        signals[number] = signals_of(book, said, level, length, obfuscated)
+        signals[number] = signals_of(book, found_at, found, level, length, obfuscated)
         if level == 0:
             continue
         order = get8(work, f.SYLLABLE_SCRATCH)

@@ -59,11 +59,12 @@ def find_places(
     """
     latest = get8(work, f.LATEST)
     count = 0
-    longest = get8(book, f.LONGEST_GRAM)
     grams = get8(work, f.GRAM_ROWS)
-    for size in range(longest):
-        for at in range(start, end - size):
-            count = _add(places, count, room, latest, get4(grams, at * longest + size), at, at + size + 1)
+    starts = get8(work, f.GRAM_STARTS)
+    for at in range(start, end):
+        for i in range(get4(starts, at), get4(starts, at + 1)):
+            if get4(grams, 2 * i + 1) <= end:
+                count = _add(places, count, room, latest, get4(grams, 2 * i), at, get4(grams, 2 * i + 1))
     word_rows = get8(work, f.WORD_ROWS)
     for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
         word = word_rows + 4 * WORD * i
@@ -129,7 +130,7 @@ def _add_concepts(
         if get4(this, FINISH) <= end:
             row = get4(get8(book, f.CONCEPT_ROW), get4(this, WHAT))
             count = _add(places, count, room, latest, row, get4(this, BEGIN), get4(this, FINISH))
-    total = concepts_inside(book, work, found, found_count, start, end)
+    total = concepts_inside(work, found, found_count, start, end)
     order = get8(work, f.ORDER)
     first = get8(work, f.FIRST_FOUND)
     concept_count = get8(book, f.CONCEPT_COUNT)
@@ -154,7 +155,7 @@ def share_out(
     ``share`` (double) takes 1 + ``code_count`` numbers a character of the window, zero before: severity ≥ 2, then the codes.
     """
     latest = get8(work, f.LATEST)
-    heads = get8(book, f.HEADS)
+    weight_width = get8(book, f.WEIGHT_WIDTH)
     width = code_count + 1
     for number in range(count):
         row = get4(places, 4 * number + _ROW)
@@ -165,7 +166,7 @@ def share_out(
         while at >= 0:
             covered += get4(places, 4 * at + _END) - get4(places, 4 * at + _START)
             at = get4(places, 4 * at + _NEXT)
-        weights = get8(book, f.WEIGHTS) + 4 * heads * row
+        weights = get8(book, f.WEIGHTS) + 4 * weight_width * row
         for column in range(width):
             if column == 0:
                 head = get4(get8(book, f.SEVERITY_HEADS_AT), 1)

@@ -18,7 +18,7 @@ from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
 from .memory import Book, get4, get8, put4
 from .patterns import CLAUSE_END
-from .trie import Builder, step
+from .trie import Builder, number_of, step
 
 # A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and
 # where that one starts.
@@ -34,11 +34,14 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
     names = concepts().names
     blocks: dict[str, list[str]] = {letter: [] for letter in "cwb"}
     for key in rows:
-        if key[:1] in blocks and (key[0] != "c" or len(key) - 1 <= settings.longest_gram):
+        if len(key) > 1 and key[0] in blocks and (key[0] != "c" or len(key) - 1 <= settings.longest_gram):
+            if (key[0] == "w" and " " in key) or (key[0] == "b" and key.count(" ") != 1):
+                continue  # no text has such a word or pair
             blocks[key[0]].append(key)
-    for letter, field in (("c", f.GRAMS), ("w", f.WORDS), ("b", f.PAIRS)):
-        keys = blocks[letter]
-        builder.strings([key[1:] for key in keys], [rows[key] for key in keys]).enter(book, field)
+    # No word holds a blank, so that words and pairs of words can share a trie.
+    for keys, field in ((blocks["c"], f.GRAMS), (blocks["w"] + blocks["b"], f.WORDS)):
+        trie = builder.strings([key[1:] for key in keys], [rows[key] for key in keys])
+        trie.enter_direct(book, field, len(rows))
 
     def table(keys: list[str]) -> Array:
         return np.array([rows.get(key, -1) for key in keys], dtype=np.int32)
@@ -49,7 +52,9 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
     book.table(f.TOGETHER, table([f"S{min(a, b)}~{max(a, b)}" for a in classes for b in classes]))
     book.table(f.CONCEPT_ROW, table(["K" + a for a in names]))
     book.table(f.CONCEPT_PAIR, table([f"P{min(a, b)}*{max(a, b)}" for a in names for b in names]))
-    book.table(f.FRAME, table(["D" + a if a in frames else "" for a in classes]))
+    framed = [(i, rows["D" + a]) for i, a in enumerate(classes) if a in frames and "D" + a in rows]
+    book.table(f.FRAMES, np.array(framed, dtype=np.int32))
+    book.number(f.FRAME_COUNT, len(framed))
     book.number(f.LONGEST_GRAM, settings.longest_gram)
     book.number(f.NEAR, settings.near)
     book.number(f.WHOLE, settings.window.whole)
@@ -58,28 +63,38 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
 
 
 @kernel
-def find_grams(book: int, text: int, length: int, grams: int) -> None:
-    """Rows of the n-grams that start at each place; line breaks count as blanks."""
+def find_grams(book: int, text: int, length: int, grams: int, starts: int) -> None:
+    """The n-grams the model knows, place by place; see ``GRAM_ROWS``. Line breaks count as blanks."""
     longest = get8(book, f.LONGEST_GRAM)
     slots = get8(book, f.GRAMS)
     mask = get8(book, f.GRAMS + 1)
-    values = get8(book, f.GRAMS + 2)
+    numbers = get8(book, f.GRAMS + 2)
+    # The first steps from every place do not wait for each other; their states are kept in ``starts`` until they are gone on with.
     for start in range(length):
-        state = 0
-        for size in range(longest):
-            if state >= 0 and start + size < length:
-                char = get4(text, start + size)
-                state = step(slots, mask, state, BLANK if char == LINE else char)
-            else:
-                state = -1
-            put4(grams, start * longest + size, get4(values, state) if state >= 0 else -1)
+        char = get4(text, start)
+        put4(starts, start, step(slots, mask, 0, BLANK if char == LINE else char))
+    count = 0
+    for start in range(length):
+        state = get4(starts, start)
+        put4(starts, start, count)
+        at = start + 1
+        while state >= 0:
+            row = number_of(state, numbers)
+            if row >= 0:
+                put4(grams, 2 * count, row)
+                put4(grams, 2 * count + 1, at)
+                count += 1
+            if at == length or at == start + longest:
+                break
+            char = get4(text, at)
+            state = step(slots, mask, state, BLANK if char == LINE else char)
+            at += 1
+    put4(starts, length, count)
 
 
 @kernel
-def _walk(book: int, trie: int, state: int, text: int, start: int, end: int) -> int:
+def _walk(slots: int, mask: int, state: int, text: int, start: int, end: int) -> int:
     """The state behind ``text[start:end]``, or -1."""
-    slots = get8(book, trie)
-    mask = get8(book, trie + 1)
     for at in range(start, end):
         if state < 0:
             return -1
@@ -90,11 +105,12 @@ def _walk(book: int, trie: int, state: int, text: int, start: int, end: int) -> 
 @kernel
 def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
     """Words with their rows; returns how many."""
-    pair_slots = get8(book, f.PAIRS)
-    pair_mask = get8(book, f.PAIRS + 1)
+    slots = get8(book, f.WORDS)
+    mask = get8(book, f.WORDS + 1)
+    numbers = get8(book, f.WORDS + 2)
     count = 0
     start = 0
-    behind = -1  # state of the pair trie behind the word before and a blank
+    behind = -1  # state behind the word before and a blank
     previous = -1
     while start < length:
         end = get4(ends, start)
@@ -104,17 +120,15 @@ def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
         # Canonical white space is one blank or line break, always a word of its own.
         char = get4(text, start)
         if char != BLANK and char != LINE:
-            state = _walk(book, f.WORDS, 0, text, start, end)
-            if state >= 0:
-                row = get4(get8(book, f.WORDS + 2), state)
             if previous >= 0:
                 before = previous
-                state = _walk(book, f.PAIRS, behind, text, start, end)
+                state = _walk(slots, mask, behind, text, start, end)
                 if state >= 0:
-                    pair = get4(get8(book, f.PAIRS + 2), state)
-            behind = _walk(book, f.PAIRS, 0, text, start, end)
+                    pair = number_of(state, numbers)
+            behind = _walk(slots, mask, 0, text, start, end)
             if behind >= 0:
-                behind = step(pair_slots, pair_mask, behind, BLANK)
+                row = number_of(behind, numbers)
+                behind = step(slots, mask, behind, BLANK)
             previous = start
         put4(words, count * WORD + WORD_START, start)
         put4(words, count * WORD + WORD_END, end)
@@ -156,20 +170,14 @@ def next_window(book: int, kinds: int, length: int, start: int) -> tuple[int, in
 
 
 @kernel
-def find_frames(book: int, work: int, hits: int, total: int, rows: int) -> int:
-    """Rows of the frame classes that stand anywhere in the text into ``rows``; returns how many. ``SAID`` is scratch."""
-    seen = get8(work, f.SAID)
-    frame = get8(book, f.FRAME)
-    for i in range(get8(book, f.CLASS_COUNT)):
-        put4(seen, i, 0)
+def find_frames(book: int, work: int, rows: int) -> int:
+    """Rows of the frame classes that stand anywhere in the text into ``rows``; returns how many. Call behind ``find_hits``."""
+    frames = get8(book, f.FRAMES)
     count = 0
-    for i in range(total):
-        kind = get4(hits, 4 * i + WHAT)
-        if get4(seen, kind) == 0:
-            put4(seen, kind, 1)
-            if get4(frame, kind) >= 0:
-                put4(rows, count, get4(frame, kind))
-                count += 1
+    for i in range(get8(book, f.FRAME_COUNT)):
+        if get4(get8(work, f.LAST_END), get4(frames, 2 * i)) >= 0:
+            put4(rows, count, get4(frames, 2 * i + 1))
+            count += 1
     return count
 
 
@@ -201,21 +209,23 @@ def hits_inside(hits: int, total: int, start: int, end: int, inside: int) -> int
 
 
 @kernel
-def concepts_inside(book: int, work: int, found: int, total: int, start: int, end: int) -> int:
+def concepts_inside(work: int, found: int, total: int, start: int, end: int) -> int:
     """Concepts within a window into ``ORDER``, as found, and the first find of each into ``FIRST_FOUND``; returns how many."""
     first = get8(work, f.FIRST_FOUND)
     order = get8(work, f.ORDER)
-    for i in range(get8(book, f.CONCEPT_COUNT)):
-        put4(first, i, -1)
+    seen = get8(work, f.SEEN)  # 0 for every concept, before and after
     count = 0
     for i in range(first_from(found, total, 4, BEGIN, start), total):
         if get4(found, 4 * i + BEGIN) >= end:
             break
         concept = get4(found, 4 * i + WHAT)
-        if get4(found, 4 * i + FINISH) <= end and get4(first, concept) < 0:
+        if get4(found, 4 * i + FINISH) <= end and get4(seen, concept) == 0:
+            put4(seen, concept, 1)
             put4(first, concept, i)
             put4(order, count, concept)
             count += 1
+    for i in range(count):
+        put4(seen, get4(order, i), 0)
     return count
 
 
@@ -251,11 +261,14 @@ def window_rows(
     stamps = get8(work, f.STAMPS)
     rows = get8(work, f.ROW_LIST)
     grams = get8(work, f.GRAM_ROWS)
-    longest = get8(book, f.LONGEST_GRAM)
+    gram_starts = get8(work, f.GRAM_STARTS)
     count = 0
-    for at in range(start, end):
-        for size in range(min(longest, end - at)):
-            count = _add(get4(grams, at * longest + size), stamps, stamp, rows, count)
+    for i in range(get4(gram_starts, start), get4(gram_starts, end)):
+        row = get4(grams, 2 * i)
+        if get4(stamps, row) != stamp and get4(grams, 2 * i + 1) <= end:
+            put4(stamps, row, stamp)
+            put4(rows, count, row)
+            count += 1
     word_rows = get8(work, f.WORD_ROWS)
     for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
         if get4(word_rows, i * WORD + WORD_END) > end:
@@ -286,7 +299,7 @@ def window_rows(
             if get4(hits, b + BEGIN) - a_end <= near:
                 count = _add(get4(beside, kind * classes + other), stamps, stamp, rows, count)
             count = _add(get4(together, kind * classes + other), stamps, stamp, rows, count)
-    total = concepts_inside(book, work, found, found_count, start, end)
+    total = concepts_inside(work, found, found_count, start, end)
     order = get8(work, f.ORDER)
     concept_count = get8(book, f.CONCEPT_COUNT)
     for i in range(total):

@@ -63,7 +63,8 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     GAPS,
     STEPS,
     MOST_AT_ONE_PLACE,
-) = range(60, 70)
+    LEXICON_PAIRS,  # bits: whether a term may begin with two characters
+) = range(60, 71)
 
 # Features: rows of the weights for keys made of classes and concepts; see features.py.
 (
@@ -72,13 +73,14 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     TOGETHER,
     CONCEPT_ROW,
     CONCEPT_PAIR,
-    FRAME,
+    FRAMES,  # (class, row) of each frame class
+    FRAME_COUNT,
     LONGEST_GRAM,
     NEAR,
     WHOLE,
     TARGET,
     STRIDE,
-) = range(80, 91)
+) = range(80, 92)
 
 # Heads, signals; see scores.py.
 (
@@ -104,7 +106,8 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     OUT_OF_SCOPE,
     MOSTLY_TRADITIONAL,
     GATE_PAIRS,  # bits: whether a trigger may begin with two characters
-) = range(100, 122)
+    WEIGHT_WIDTH,  # heads, rounded up
+) = range(100, 123)
 
 (
     TERMS,
@@ -117,11 +120,10 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     DICTIONARY,
     LEXICON,
     GRAMS,
-    WORDS,
-    PAIRS,
+    WORDS,  # words, and pairs of words with a blank between them
     GATE,
     LOCAL_WORDS,
-) = range(130, 130 + 3 * 14, 3)
+) = range(130, 130 + 3 * 13, 3)
 
 FIELDS = 180
 
@@ -154,13 +156,14 @@ FIELDS = 180
     ANCHORS,  # 2 a row, 3 rows a character
     BREAKS,
     WORD_ROWS,  # 5 a row
-    GRAM_ROWS,  # LONGEST_GRAM a row
+    GRAM_ROWS,  # (row, end) of the n-grams the model knows, LONGEST_GRAM pairs a character
+    GRAM_STARTS,  # where those of a character begin
     STACK,
     FACTS,
     SYLLABLE_SCRATCH,
     LAST_END,
     GROUP,
-    SAID,
+    SEEN,
     INSIDE,
     ORDER,
     FIRST_FOUND,
@@ -170,4 +173,4 @@ FIELDS = 180
     TOTALS,
     VALUES,
     SCRATCH_FIELDS,
-) = range(43)
+) = range(44)

@@ -32,6 +32,7 @@ GAP = 1 << 21
 IS_EMOJI = 1 << 22
 BRACKET = 1 << 23
 TRIGGER = 1 << 24
+LEXICON_TERM = 1 << 25
 
 _SURROGATES = (0xD800, 0xE000)
 _FIRST_UNASSIGNED = 0x40000  # planes 4 to 13 hold no characters

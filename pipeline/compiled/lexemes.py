@@ -7,13 +7,13 @@ import numpy as np
 from ..text.concepts import concepts
 from ..text.lexicon import lexicon
 from . import fields as f
-from .folding import LEXICON_START
+from .folding import LEXICON_START, LEXICON_TERM
 from .jit import Array, kernel
 from .matcher import match_at, required_ahead
 from .memory import Book, get1, get4, get8, put4
 from .patterns import FIRST_CLASS_PATTERN
 from .regex import WORD_BITS
-from .trie import Builder, step
+from .trie import Builder, has_pair, number_of, pair_bits, step
 
 # A hit and a concept found take a row of four: class or concept, start, end, and for hits the number of the sentence.
 WHAT, BEGIN, FINISH, SENTENCE = range(4)
@@ -39,7 +39,9 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
                 steps.append(member)
         way_starts.append(len(ways))
     marks[[ord(term[0]) for term in words.terms]] |= LEXICON_START
-    builder.strings(words.terms).enter(book, f.LEXICON)
+    marks[[ord(term) for term in words.terms if len(term) == 1]] |= LEXICON_TERM
+    book.table(f.LEXICON_PAIRS, pair_bits(words.terms))
+    builder.strings(words.terms).enter_direct(book, f.LEXICON, len(words.terms))
     classes = [c for row in words.term_classes for c in row]
     book.table(f.TERM_CLASSES, np.array(classes, dtype=np.int32))
     book.table(f.TERM_CLASS_STARTS, np.cumsum([0, *map(len, words.term_classes)], dtype=np.int32))
@@ -59,12 +61,15 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
 @kernel
 def _starting(book: int, work: int, text: int, marks: int, start: int, length: int) -> int:
     """Terms that begin at a place as (end, class) into ``GROUP``, shortest first; returns how many."""
-    if not get4(marks, start) & LEXICON_START:
+    mark = get4(marks, start)
+    if not mark & LEXICON_START:
+        return 0
+    if not mark & LEXICON_TERM and not (start + 1 < length and has_pair(get8(book, f.LEXICON_PAIRS), text, start)):
         return 0
     group = get8(work, f.GROUP)
     slots = get8(book, f.LEXICON)
     mask = get8(book, f.LEXICON + 1)
-    values = get8(book, f.LEXICON + 2)
+    numbers = get8(book, f.LEXICON + 2)
     class_starts = get8(book, f.TERM_CLASS_STARTS)
     classes = get8(book, f.TERM_CLASSES)
     size = 0
@@ -75,7 +80,7 @@ def _starting(book: int, work: int, text: int, marks: int, start: int, length: i
         if state < 0:
             break
         at += 1
-        term = get4(values, state)
+        term = number_of(state, numbers)
         if term >= 0:
             for choice in range(get4(class_starts, term), get4(class_starts, term + 1)):
                 put4(group, 2 * size, at)

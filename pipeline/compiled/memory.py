@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import Array
@@ -73,6 +74,45 @@ get_double: GetDouble = _load(64, "float")
 put4: Put = _store(32, "signed")
 put8: Put = _store(64, "signed")
 put_double: PutDouble = _store(64, "float")
+
+LANES = 8
+
+
+_declare: Callable[..., Any] = cgutils.get_or_insert_function
+
+
+def _prefetch(context: Any, address: Any) -> Any:
+    def generate(inner: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
+        fetch = _declare(builder.module, kind, "llvm.prefetch.p0i8")
+        read_soon = [ir.Constant(whole, number) for number in (0, 3, 1)]
+        builder.call(fetch, [builder.inttoptr(arguments[0], byte), *read_soon])
+        return inner.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+_fetch: Any = intrinsic(_prefetch)
+# Asks for the cache line at an address, to be read soon.
+prefetch: Callable[[int], None] = _fetch
+
+
+def _lanes(context: Any, totals: Any, values: Any) -> Any:
+    def generate(inner: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        doubles = ir.VectorType(ir.DoubleType(), LANES)
+        total_at = builder.inttoptr(arguments[0], doubles.as_pointer())
+        value_at = builder.inttoptr(arguments[1], ir.VectorType(ir.FloatType(), LANES).as_pointer())
+        value = builder.fpext(builder.load(value_at, align=4), doubles)
+        builder.store(builder.fadd(builder.load(total_at, align=8), value), total_at, align=8)
+        return inner.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+# Adds ``LANES`` floats to as many doubles, both given by address.
+_made: Any = intrinsic(_lanes)
+add_lanes: Callable[[int, int], None] = _made
 
 _TYPES = {np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64, np.float32, np.float64)}
 

@@ -13,9 +13,12 @@ from ..text.concepts import concepts
 from ..text.normalise import MOSTLY_TRADITIONAL
 from . import fields as f
 from .jit import kernel
-from .memory import Book, get1, get4, get8, get_double, get_float, put4, put_double
+from .lexemes import WHAT
+from .memory import LANES, Book, add_lanes, get1, get4, get8, get_double, prefetch, put4, put_double
 
 _GRID = 2.0**40
+_AHEAD = 12  # rows of weights asked for before they are added
+_CACHE_LINE = 64
 MOST_NAMES = 62  # codes or signals in a bit mask
 
 
@@ -32,7 +35,10 @@ def enter_model(book: Book, artefact: Artefact) -> None:
         )
     weights = np.array(artefact.weights, dtype=np.float64).reshape(-1, len(artefact.heads))
     # Multiples of 2^-40 add up exactly in any order: windows with the same features get the same score to the last bit.
-    book.table(f.WEIGHTS, (np.round(weights * _GRID) / _GRID).astype(np.float32))
+    padded = np.zeros((len(weights), -(-len(artefact.heads) // LANES) * LANES), dtype=np.float32)
+    padded[:, : len(artefact.heads)] = np.round(weights * _GRID) / _GRID
+    book.table(f.WEIGHTS, padded)
+    book.number(f.WEIGHT_WIDTH, padded.shape[1])
     book.number(f.WEIGHT_ROWS, len(weights))
     book.number(f.HEADS, len(artefact.heads))
     book.table(f.BIAS, np.array(artefact.bias, dtype=np.float64))
@@ -54,8 +60,10 @@ def enter_signals(book: Book) -> None:
     if max(len(signals), len(known.codes)) > MOST_NAMES:
         raise ModelError("data/taxonomy.toml: more codes or signals than the compiled scorer can number.")
     book.number(f.SIGNALS, len(signals))
-    book.table(f.SIGNAL_ANY, np.array([n in s.any for s in signals for n in names], dtype=np.uint8))
-    book.table(f.SIGNAL_NONE, np.array([n in s.none for s in signals for n in names], dtype=np.uint8))
+    any_of = [sum(1 << k for k, s in enumerate(signals) if n in s.any) for n in names]
+    none_of = [sum(1 << k for k, s in enumerate(signals) if n in s.none) for n in names]
+    book.table(f.SIGNAL_ANY, np.array(any_of, dtype=np.int64))
+    book.table(f.SIGNAL_NONE, np.array(none_of, dtype=np.int64))
     book.table(f.SIGNAL_SEVERITY, np.array([s.min_severity for s in signals], dtype=np.int32))
     book.table(f.SIGNAL_LENGTH, np.array([s.min_length for s in signals], dtype=np.int32))
     book.table(f.SIGNAL_OBFUSCATION, np.array([s.id == "obfuscation" for s in signals], dtype=np.uint8))
@@ -82,12 +90,17 @@ def add_window(book: int, rows: int, count: int, totals: int, values: int, numbe
     """
     heads = get8(book, f.HEADS)
     weights = get8(book, f.WEIGHTS)
-    for head in range(heads):
+    width = get8(book, f.WEIGHT_WIDTH)
+    for head in range(width):
         put_double(totals, head, 0.0)
     for i in range(count):
-        at = weights + 4 * heads * get4(rows, i)
-        for head in range(heads):
-            put_double(totals, head, get_double(totals, head) + get_float(at, head))
+        if i + _AHEAD < count:
+            ahead = weights + 4 * width * get4(rows, i + _AHEAD)
+            for line in range(0, 4 * width, _CACHE_LINE):
+                prefetch(ahead + line)
+        at = weights + 4 * width * get4(rows, i)
+        for lane in range(0, width, LANES):
+            add_lanes(totals + 8 * lane, at + 4 * lane)
     bias = get8(book, f.BIAS)
     mean = get8(book, f.MEAN)
     for head in range(heads):
@@ -148,24 +161,23 @@ def stance_of(book: int, values: int) -> int:
 
 
 @kernel
-def signals_of(book: int, said: int, severity: int, length: int, obfuscated: bool) -> int:
-    """Bit mask of the signals; ``said`` (int32) holds 1 for the concepts in the text."""
-    concept_count = get8(book, f.CONCEPT_COUNT)
-    mask = 0
+def signals_of(book: int, found: int, count: int, severity: int, length: int, obfuscated: bool) -> int:
+    """Bit mask of the signals, from the concepts found."""
+    any_of = 0
+    none_of = 0
+    for i in range(count):
+        concept = get4(found, 4 * i + WHAT)
+        any_of |= get8(get8(book, f.SIGNAL_ANY), concept)
+        none_of |= get8(get8(book, f.SIGNAL_NONE), concept)
+    mask = any_of & ~none_of
     for signal in range(get8(book, f.SIGNALS)):
-        seen = False
+        bit = 1 << signal
         if get1(get8(book, f.SIGNAL_OBFUSCATION), signal):
-            seen = obfuscated and severity > 0
-        elif severity >= get4(get8(book, f.SIGNAL_SEVERITY), signal) and length >= get4(
+            mask &= ~bit
+            if obfuscated and severity > 0:
+                mask |= bit
+        elif severity < get4(get8(book, f.SIGNAL_SEVERITY), signal) or length < get4(
             get8(book, f.SIGNAL_LENGTH), signal
         ):
-            for concept in range(concept_count):
-                if get4(said, concept):
-                    if get1(get8(book, f.SIGNAL_NONE), signal * concept_count + concept):
-                        seen = False
-                        break
-                    if get1(get8(book, f.SIGNAL_ANY), signal * concept_count + concept):
-                        seen = True
-        if seen:
-            mask |= 1 << signal
+            mask &= ~bit
     return mask

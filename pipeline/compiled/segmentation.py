@@ -63,7 +63,7 @@ def load_dictionary(builder: Builder) -> Dictionary:
     heads = edges >> 21 & 0x1FFFFF
     first_states = np.full(_DIRECT, -1, dtype=np.int32)
     first_states[heads[heads < _DIRECT]] = (edges & 0x1FFFFF)[heads < _DIRECT]
-    return Dictionary(Trie(words.slots, words.values[:1]), costs, first_states, 0.0 - log_total)
+    return Dictionary(Trie(words.slots, words.values[:1], words.place), costs, first_states, 0.0 - log_total)
 
 
 def _path() -> Path:
@@ -125,7 +125,6 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
     unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
     start = 0
     while start < length:
-        put4(ends, start, 0)
         if not _in_block(get4(text, start)):
             # "\r\n" would be one word; the canonical text holds no "\r".
             put4(ends, start, start + 1)
@@ -133,25 +132,34 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             continue
         end = start + 1
         while end < length and _in_block(get4(text, end)):
-            put4(ends, end, 0)
             end += 1
+        # The first two steps from every place do not wait for each other; their states are kept in ``ends`` and ``following``.
+        for at in range(start, end):
+            char = get4(text, at)
+            put4(ends, at, get4(first_states, char) if char < _DIRECT else step(slots, mask, 0, char))
+        for at in range(start, end):
+            state = get4(ends, at)
+            more = state >= 0 and at + 1 < end
+            put4(following, at, step(slots, mask, state, get4(text, at + 1)) if more else -1)
         put_double(best, end, 0.0)
         for at in range(end - 1, start - 1, -1):
-            state = 0
             chosen = 0
             value = 0.0
-            for place in range(at, end):
-                char = get4(text, place)
-                direct = place == at and char < _DIRECT
-                state = get4(first_states, char) if direct else step(slots, mask, state, char)
-                if state < 0:
-                    break
+            state = get4(ends, at)
+            place = at
+            while state >= 0:
                 cost = get_double(costs, state)
+                place += 1
                 if cost < _NO_WORD:
-                    this = cost + get_double(best, place + 1)
+                    this = cost + get_double(best, place)
                     if chosen == 0 or this >= value:
-                        chosen = place + 1
+                        chosen = place
                         value = this
+                if place == at + 1:
+                    state = get4(following, at)
+                else:
+                    state = step(slots, mask, state, get4(text, place)) if place < end else -1
+            put4(ends, at, 0)
             if chosen == 0:
                 chosen = at + 1
                 value = unknown + get_double(best, chosen)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError
 from .jit import Array, kernel
-from .memory import Book, get4, get8
+from .memory import Book, get1, get4, get8
 
 _CHAR_BITS = 21
+_PAIR_BITS = 1 << 16
 _STATE_MASK = (1 << 21) - 1
 _FACTOR = 0x9E3779B97F4A7C1  # odd; spreads the keys
 
@@ -22,12 +23,33 @@ class Trie:
 
     slots: Array
     values: Array
+    place: Callable[[Array, Array], int]  # enters slots into an empty table
 
     def enter(self, book: Book, field: int) -> None:
         """Put the trie into the three fields from ``field``."""
         book.table(field, self.slots)
         book.number(field + 1, len(self.slots) - 1)
         book.table(field + 2, self.values)
+
+    def enter_direct(self, book: Book, field: int, numbers: int) -> None:
+        """The same, with states renamed to 1 + their value, so that none need be looked up; see :func:`number_of`.
+
+        ``numbers``: how many values there can be, each of at most one key.
+        """
+        names = np.where(self.values >= 0, self.values + 1, 0)
+        unnamed = np.flatnonzero(self.values < 0)
+        names[unnamed[1:]] = numbers + np.arange(1, len(unnamed))  # the first is the root, and stays 0
+        if numbers + len(unnamed) > _STATE_MASK:
+            raise DataError("a table is larger than the compiled scorer can hold; use the plain scorer.")
+        edges = self.slots[self.slots != 0]
+        char = edges >> _CHAR_BITS & _STATE_MASK
+        names = names.astype(np.int64)
+        renamed = names[edges >> 42] << 42 | char << _CHAR_BITS | names[edges & _STATE_MASK]
+        slots = np.zeros_like(self.slots)
+        self.place(renamed, slots)
+        book.table(field, slots)
+        book.number(field + 1, len(slots) - 1)
+        book.number(field + 2, numbers)
 
 
 @kernel
@@ -42,6 +64,12 @@ def step(slots: int, mask: int, state: int, char: int) -> int:
         if slot >> 21 == key:
             return slot & _STATE_MASK
         at = (at + 1) & mask
+
+
+@kernel
+def number_of(state: int, numbers: int) -> int:
+    """Value of a state of a trie entered by ``enter_direct``, or -1."""
+    return state - 1 if state <= numbers else -1
 
 
 @kernel
@@ -141,6 +169,23 @@ def code_points(text: str) -> Array:
     return np.frombuffer(bytearray(text.encode("utf-32-le", "surrogatepass")), dtype=np.int32)
 
 
+def pair_bits(keys: Iterable[str]) -> Array:
+    """Bits that tell whether a key of two characters or more may begin with two; see :func:`has_pair`."""
+    bits = np.zeros(_PAIR_BITS // 8, dtype=np.uint8)
+    for key in keys:
+        if len(key) > 1:
+            bit = (ord(key[0]) * 31 + ord(key[1])) & (_PAIR_BITS - 1)
+            bits[bit >> 3] |= 1 << (bit & 7)
+    return bits
+
+
+@kernel
+def has_pair(bits: int, text: int, at: int) -> bool:
+    """Whether a key may begin with the characters at ``at`` and ``at + 1``."""
+    bit = (get4(text, at) * 31 + get4(text, at + 1)) & (_PAIR_BITS - 1)
+    return get1(bits, bit >> 3) >> (bit & 7) & 1 != 0
+
+
 class Builder:
     """Builds tries with compiled functions."""
 
@@ -170,7 +215,7 @@ class Builder:
             smaller = np.zeros(_size(states), dtype=np.int64)
             self._rehash(slots, smaller)
             slots = smaller
-        return Trie(slots, values[:states].copy())
+        return Trie(slots, values[:states].copy(), self._rehash)
 
 
 def _size(states: int) -> int:
