@@ -81,7 +81,7 @@ def verdict_arrays(scored: Scored, pages: bool = False) -> list[pa.Array]:
         elif pa.types.is_string(kind):
             arrays.append(_strings(scored.count, rows, values, quiet))
         else:
-            column = np.full(scored.count, quiet, dtype=kind.to_pandas_dtype())
+            column = np.full(scored.count, quiet)
             column[rows] = values
             arrays.append(pa.array(column, type=kind))
     return arrays
