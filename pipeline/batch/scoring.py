@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -63,13 +63,31 @@ class PageVerdict(RowVerdict, frozen=True, gc=False):
     segments: tuple[SegmentVerdict, ...]
 
 
+class Scalars(NamedTuple):
+    """What every verdict has, as numpy columns of one entry a text; ``label``, ``action`` and ``stance`` number their names."""
+
+    severity: Any
+    p_misleading: Any
+    flagged: Any
+    abstain: Any
+    action: Any
+    stance: Any
+    actions: tuple[str, ...]
+    stances: tuple[str, ...]
+
+
 class Scored(msgspec.Struct, frozen=True):
-    """Verdicts on ``count`` texts: ``verdicts[k]`` is that of text ``rows[k]`` (ascending); all other texts get ``quiet``."""
+    """Verdicts on ``count`` texts: ``verdicts[k]`` is that of text ``rows[k]`` (ascending); all other texts get ``quiet``.
+
+    Where there are ``scalars``, only texts with a severity, a signal or a disguise are in ``rows``: others differ from ``quiet`` in
+    these columns at most.
+    """
 
     count: int
     rows: list[int]
     verdicts: list[RowVerdict]
     quiet: RowVerdict
+    scalars: Scalars | None = None
 
 
 class Scorer(Protocol):
@@ -83,8 +101,11 @@ class Scorer(Protocol):
     def quiet(self) -> RowVerdict:
         """What is said of a text that holds no trigger."""
 
-    def score(self, texts: Sequence[str] | Any) -> Scored:
-        """Verdicts on a list of strings, or on a pyarrow array of strings without nulls."""
+    def score(self, texts: Sequence[str] | Any, *, columns: bool = False) -> Scored:
+        """Verdicts on a list of strings, or on a pyarrow array of strings without nulls.
+
+        ``columns`` whether the caller knows what to do with ``Scored.scalars``, which are cheaper to make.
+        """
 
 
 def quiet_verdict(model_version: str) -> RowVerdict:
@@ -101,7 +122,7 @@ class PlainScorer:
         self.model_version = classifier.version
         self.quiet = quiet_verdict(classifier.version)
 
-    def score(self, texts: Sequence[str] | Any) -> Scored:
+    def score(self, texts: Sequence[str] | Any, *, columns: bool = False) -> Scored:
         """Verdicts, one text at a time."""
         values: Iterable[str] = texts.to_pylist() if hasattr(texts, "to_pylist") else texts
         rows, verdicts = [], []
@@ -141,12 +162,26 @@ class CompiledScorer:
         self.model_version = classifier.version
         self.quiet = quiet_verdict(classifier.version)
 
-    def score(self, texts: Sequence[str] | Any) -> Scored:
+    def score(self, texts: Sequence[str] | Any, *, columns: bool = False) -> Scored:
         """Verdicts on a batch at once."""
-        columns = self._classifier.score(texts, self._settings)
-        told = (~columns.gated) | columns.abstain
+        found = self._classifier.score(texts, self._settings)
+        scalars: Scalars | None = None
+        told = (~found.gated) | found.abstain
+        if columns:
+            told = (found.severity > 0) | (found.signals != 0)
+            told[found.evasions.text] = True
+            scalars = Scalars(
+                found.severity,
+                found.probabilities[:, 1],
+                found.flagged,
+                found.abstain,
+                found.action,
+                found.stance,
+                found.action_names,
+                found.stance_names,
+            )
         rows = told.nonzero()[0].tolist()
-        return Scored(len(columns), rows, self._verdicts(columns, texts, told, rows), self.quiet)
+        return Scored(len(found), rows, self._verdicts(found, texts, told, rows), self.quiet, scalars)
 
     def _verdicts(self, columns: Columns, texts: Any, told: Any, rows: list[int]) -> list[RowVerdict]:
         evidence = self._evidence(columns, texts)

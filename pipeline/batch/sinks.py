@@ -6,13 +6,14 @@ import base64
 import csv
 import io
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from . import footer
 from .reading import Chunk
@@ -21,6 +22,7 @@ from .settings import Job
 from .table import REPEATING, verdict_arrays, verdict_names, verdict_schema, with_verdicts
 
 _encode = msgspec.json.Encoder().encode
+_MARK = 777_777_777
 
 
 class Part(Protocol):
@@ -66,14 +68,40 @@ class JsonlPart:
         quiet = self._quiet_tail
         parts: list[bytes] = []
         last = 0
-        for row, verdict in zip(scored.rows, scored.verdicts, strict=True):
+        for row, tail in self._tails(scored):
             parts.append(quiet.join(heads[last : row + 1]))
-            parts.append(self._tail(verdict))
+            parts.append(tail)
             last = row + 1
         if last < scored.count:
             parts += (quiet.join(heads[last:]), quiet)
         self._file.write(b"".join(parts))
         return scored.count
+
+    def _tails(self, scored: Scored) -> Iterable[tuple[int, bytes]]:
+        """The rows that differ from the quiet one, and what is written after them."""
+        full = {row: self._tail(verdict) for row, verdict in zip(scored.rows, scored.verdicts, strict=True)}
+        s = scored.scalars
+        if s is None:
+            return full.items()
+        quiet = scored.quiet
+        differs = (s.p_misleading > 0) | s.abstain | (s.stance != s.stances.index(quiet.stance))
+        differs[scored.rows] = False
+        # The verdict with marks in the place of what differs, cut at the marks.
+        marked = replace(quiet, p_misleading=_MARK, stance=str(_MARK), abstain=_MARK)
+        start, rest = self._tail(marked).split(str(_MARK).encode(), 1)
+        middle, before_abstain, end = rest.split(str(_MARK).encode())
+        abstain = [before_abstain + word + end for word in (b"false", b"true")]
+        stances = [middle + name.encode() for name in s.stances]
+        rows = differs.nonzero()[0]
+        for row, p, stance, short in zip(
+            rows.tolist(),
+            s.p_misleading[rows].tolist(),
+            s.stance[rows].tolist(),
+            s.abstain[rows].tolist(),
+            strict=True,
+        ):
+            full[row] = b"%b%b%b%b" % (start, _encode(p), stances[stance], abstain[short])
+        return sorted(full.items())
 
     def _tail(self, verdict: RowVerdict) -> bytes:
         if self._prefix:

@@ -111,7 +111,7 @@ def _score(
         whole = pc.all(fits).as_py() is not False
         if not whole:
             texts = pc.if_else(fits, texts, pa.scalar("", texts.type))
-        scored = score_pages(texts.to_pylist(), scorer) if pages else scorer.score(texts)
+        scored = score_pages(texts.to_pylist(), scorer) if pages else scorer.score(texts, columns=True)
         arrays = verdict_arrays(scored, pages)
         if not whole:
             places = pc.if_else(fits, pa.array(range(len(texts))), None)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .scoring import PageVerdict, RowVerdict, Scored
+from ..taxonomy import SEVERITY_LABELS
+from .scoring import PageVerdict, RowVerdict, Scalars, Scored
 from .sources import Reject
 
 BINS = 20
@@ -72,30 +75,44 @@ class Summary(msgspec.Struct):
     def add(self, scored: Scored, ids: Sequence[Any] | None, urls: Sequence[Any] | Any) -> None:
         """Count the verdicts on some rows."""
         self.judged += scored.count
-        quiet = scored.count - len(scored.rows)
-        counts = {
-            "severity": Counter({scored.quiet.label: quiet}),
-            "action": Counter({scored.quiet.action: quiet}),
-            "stance": Counter({scored.quiet.stance: quiet}),
-        }
+        if scored.scalars is not None:
+            self._count_columns(scored.scalars)
+        else:
+            self._count_rows(scored)
         hosts = _hosts(urls) if urls is not None else None
         if hosts is not None:
             self._count_domains(hosts)
         for row, verdict in zip(scored.rows, scored.verdicts, strict=True):
-            counts["severity"][verdict.label] += 1
-            counts["action"][verdict.action] += 1
-            counts["stance"][verdict.stance] += 1
-            self.abstained += verdict.abstain
-            if verdict.p_misleading:
-                self.p_misleading[min(BINS - 1, int(verdict.p_misleading * BINS))] += 1
             for kind in verdict.evasion_kinds:
                 self.by_evasion[kind] = self.by_evasion.get(kind, 0) + 1
             for signal in verdict.signals:
                 self.by_signal[signal] = self.by_signal.get(signal, 0) + 1
             if verdict.severity:
                 self._count_positive(row, verdict, ids, hosts)
-        for name, counter in counts.items():
-            _merge(getattr(self, f"by_{name}"), counter)
+
+    def _count_columns(self, s: Scalars) -> None:
+        """Count what every verdict has."""
+        for counts, numbers, names in (
+            (self.by_severity, s.severity, SEVERITY_LABELS),
+            (self.by_action, s.action, s.actions),
+            (self.by_stance, s.stance, s.stances),
+        ):
+            _merge(counts, dict(zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True)))
+        self.abstained += int(s.abstain.sum())
+        likely = s.p_misleading[s.p_misleading > 0]
+        bins = np.bincount(np.minimum(BINS - 1, (likely * BINS).astype(np.int64)), minlength=BINS)
+        self.p_misleading = [a + b for a, b in zip(self.p_misleading, bins.tolist(), strict=True)]
+
+    def _count_rows(self, scored: Scored) -> None:
+        quiet = scored.count - len(scored.rows)
+        for name in ("label", "action", "stance"):
+            counts = Counter(map(attrgetter(name), scored.verdicts))
+            counts[getattr(scored.quiet, name)] += quiet
+            _merge(getattr(self, "by_severity" if name == "label" else f"by_{name}"), counts)
+        for verdict in scored.verdicts:
+            self.abstained += verdict.abstain
+            if verdict.p_misleading:
+                self.p_misleading[min(BINS - 1, int(verdict.p_misleading * BINS))] += 1
 
     def _count_domains(self, hosts: pa.Array) -> None:
         for pair in pc.value_counts(hosts).to_pylist():

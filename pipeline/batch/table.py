@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..taxonomy import SEVERITY_LABELS
 from .pages import quiet_page
-from .scoring import PageVerdict, RowVerdict, Scored, Scorer, quiet_verdict
+from .scoring import PageVerdict, RowVerdict, Scalars, Scored, Scorer, quiet_verdict
 
 _CODE = pa.struct([("code", pa.string()), ("p", pa.float64()), ("severity", pa.int8())])
 _EVIDENCE = pa.struct(
@@ -71,10 +72,14 @@ def verdict_schema(pages: bool = False, prefix: str = "") -> pa.Schema:
 def verdict_arrays(scored: Scored, pages: bool = False) -> list[pa.Array]:
     """The verdict columns, in the order of :func:`verdict_schema`."""
     rows = np.array(scored.rows, dtype=np.int64)
+    ready = _ready(scored.scalars) if scored.scalars is not None else {}
     arrays: list[pa.Array] = []
     for name in verdict_names(pages):
-        values = list(map(attrgetter(name), scored.verdicts))
         kind = _TYPES[name]
+        if name in ready:
+            arrays.append(ready[name])
+            continue
+        values = list(map(attrgetter(name), scored.verdicts))
         quiet = getattr(scored.quiet, name)
         if pa.types.is_list(kind):
             arrays.append(_lists(scored.count, rows, values, kind))
@@ -84,6 +89,26 @@ def verdict_arrays(scored: Scored, pages: bool = False) -> list[pa.Array]:
             column = np.full(scored.count, quiet)
             column[rows] = values
             arrays.append(pa.array(column, type=kind))
+    return arrays
+
+
+def _ready(s: Scalars) -> dict[str, pa.Array]:
+    """The columns that stand ready."""
+    arrays = {
+        name: pa.array(column, type=_TYPES[name])
+        for name, column in (
+            ("severity", s.severity),
+            ("p_misleading", np.ascontiguousarray(s.p_misleading)),
+            ("flagged", s.flagged),
+            ("abstain", s.abstain),
+        )
+    }
+    for name, numbers, names in (
+        ("label", s.severity, SEVERITY_LABELS),
+        ("action", s.action, s.actions),
+        ("stance", s.stance, s.stances),
+    ):
+        arrays[name] = pc.take(pa.array(names, type=pa.string()), pa.array(numbers))
     return arrays
 
 
@@ -114,7 +139,7 @@ def _strings(count: int, rows: Any, values: list[str], quiet: str) -> pa.Array:
 def score_batch(batch: pa.RecordBatch, scorer: Scorer, text_column: str = "text", prefix: str = "") -> pa.RecordBatch:
     """``batch`` with the verdict columns after its own. A null text counts as empty: nothing to judge."""
     texts = texts_of(batch.column(text_column))
-    scored = scorer.score(texts)
+    scored = scorer.score(texts, columns=True)
     return with_verdicts(batch, verdict_arrays(scored), verdict_names(False, prefix))
 
 

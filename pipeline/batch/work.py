@@ -87,7 +87,11 @@ class Worker:
         if len(texts) == 0:
             quiet = quiet_page(self.model_version) if self._job.pages else self._scorer.quiet
             return Scored(0, [], [], quiet)
-        return score_pages(texts, self._scorer) if self._job.pages else self._scorer.score(texts)
+        return (
+            score_pages(texts, self._scorer)
+            if self._job.pages
+            else self._scorer.score(texts, columns=self._job.settings.sink != "csv")
+        )
 
 
 _asked: tuple[Job, Path] | None = None
