@@ -59,8 +59,14 @@ def _says(book: int, row: int, term: int) -> bool:
 
 
 @kernel
-def _heard_otherwise(book: int, text: int, marks: int, length: int, heard: int, count: int) -> bool:
+def _heard_otherwise(book: int, text: int, marks: int, length: int, heard: int) -> bool:
     """Whether the key terms that are heard are not the very ones that stand in the text."""
+    count = 0
+    for at in range(length):
+        mark = get4(marks, at)
+        if not (mark & SEPARATOR and mark & SOUND_MASK == 0):
+            put4(heard, count, mark & SOUND_MASK)
+            count += 1
     pairs = get8(book, f.SOUND_PAIRS)
     sounds = get8(book, f.SOUND_COUNT)
     place = 0
@@ -87,24 +93,19 @@ def _heard_otherwise(book: int, text: int, marks: int, length: int, heard: int, 
 def may_hold(book: int, text: int, marks: int, length: int, every: int, heard: int) -> bool:
     """As ``disguise._may_hold``. ``every``: all marks of the text together; ``heard``: scratch for its sounds."""
     if every & SOUND_MASK or every & TERM_START:
-        count = 0
         pairs = get8(book, f.SOUND_PAIRS)
         sounds = get8(book, f.SOUND_COUNT)
-        before = 0
-        heard_any = False
+        row = pairs  # of the sound before
+        any_pair = 0
         for at in range(length):
             mark = get4(marks, at)
             sound = mark & SOUND_MASK
             if mark & SEPARATOR and sound == 0:
                 continue
-            if before and get1(pairs, before * sounds + sound):
-                heard_any = True
-            put4(heard, count, sound)
-            count += 1
-            before = sound
+            any_pair |= get1(row, sound)
+            row = pairs + sounds * sound
         # A row of one sound counts before any character, and before none.
-        heard_any = heard_any or (before != 0 and get1(pairs, before * sounds) != 0)
-        if heard_any and _heard_otherwise(book, text, marks, length, heard, count):
+        if any_pair | get1(row, _OUTSIDE) and _heard_otherwise(book, text, marks, length, heard):
             return True
     if not every & (LETTER | SPLIT_START | SPELLING_START):
         return False

@@ -159,7 +159,7 @@ def judge(
             found_rows = np.empty(2 * len(found_rows), dtype=np.int32)
             found = find_concepts(book, work, hits_at, hits, breaks, found_rows.ctypes.data, len(found_rows) // 4)
         found_at = found_rows.ctypes.data
-        find_grams(book, text, length, get8(work, f.GRAM_ROWS), get8(work, f.GRAM_STARTS))
+        find_grams(book, text, length, get8(work, f.GRAM_ROWS), get8(work, f.GRAM_STARTS), get8(work, f.HEARD))
         word_ends = get8(work, f.WORD_ENDS)
         cut_words(book, text, length, word_ends, get8(work, f.BEST), get8(work, f.FOLLOWING))
         words = find_words(book, text, length, word_ends, get8(work, f.WORD_ROWS))

@@ -63,16 +63,24 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
 
 
 @kernel
-def find_grams(book: int, text: int, length: int, grams: int, starts: int) -> None:
-    """The n-grams the model knows, place by place; see ``GRAM_ROWS``. Line breaks count as blanks."""
+def find_grams(book: int, text: int, length: int, grams: int, starts: int, seconds: int) -> None:
+    """The n-grams the model knows, place by place; see ``GRAM_ROWS``. Line breaks count as blanks. ``seconds`` is scratch."""
     longest = get8(book, f.LONGEST_GRAM)
     slots = get8(book, f.GRAMS)
     mask = get8(book, f.GRAMS + 1)
     numbers = get8(book, f.GRAMS + 2)
-    # The first steps from every place do not wait for each other; their states are kept in ``starts`` until they are gone on with.
+    # The first two steps from every place do not wait for each other; their states are kept in ``starts`` and ``seconds``.
     for start in range(length):
         char = get4(text, start)
         put4(starts, start, step(slots, mask, 0, BLANK if char == LINE else char))
+    for start in range(length):
+        state = get4(starts, start)
+        if state >= 0 and start + 1 < length and longest > 1:
+            char = get4(text, start + 1)
+            state = step(slots, mask, state, BLANK if char == LINE else char)
+        else:
+            state = -1
+        put4(seconds, start, state)
     count = 0
     for start in range(length):
         state = get4(starts, start)
@@ -84,10 +92,13 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int) -> No
                 put4(grams, 2 * count, row)
                 put4(grams, 2 * count + 1, at)
                 count += 1
-            if at == length or at == start + longest:
+            if at == start + 1:
+                state = get4(seconds, start)
+            elif at == length or at == start + longest:
                 break
-            char = get4(text, at)
-            state = step(slots, mask, state, BLANK if char == LINE else char)
+            else:
+                char = get4(text, at)
+                state = step(slots, mask, state, BLANK if char == LINE else char)
             at += 1
     put4(starts, length, count)
 

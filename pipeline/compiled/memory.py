@@ -75,46 +75,51 @@ put4: Put = _store(32, "signed")
 put8: Put = _store(64, "signed")
 put_double: PutDouble = _store(64, "float")
 
-LANES = 8
+_alloca: Callable[..., Any] = cgutils.alloca_once_value
+LANES = 32  # floats that :func:`add_rows` sums side by side
+_VECTOR = 8
+_CACHE_LINE = 64
 
 
-_declare: Callable[..., Any] = cgutils.get_or_insert_function
-
-
-def _prefetch(context: Any, address: Any) -> Any:
+def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: Any) -> Any:
     def generate(inner: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
-        fetch = _declare(builder.module, kind, "llvm.prefetch.p0i8")
-        read_soon = [ir.Constant(whole, number) for number in (0, 3, 1)]
-        builder.call(fetch, [builder.inttoptr(arguments[0], byte), *read_soon])
+        totals_at, table_at, width_of, rows_at, count_of = arguments
+        whole = ir.IntType(64)
+        doubles = ir.VectorType(ir.DoubleType(), _VECTOR)
+        floats = ir.VectorType(ir.FloatType(), _VECTOR)
+        zero = ir.Constant(doubles, [0.0] * _VECTOR)
+        sums = [_alloca(builder, zero) for _ in range(LANES // _VECTOR)]
+        numbers = builder.inttoptr(rows_at, ir.IntType(32).as_pointer())
+        size = builder.mul(width_of, ir.Constant(whole, 4))
+        with cgutils.for_range(builder, count_of) as loop:
+            row = builder.sext(builder.load(builder.gep(numbers, [loop.index])), whole)
+            start = builder.inttoptr(builder.add(table_at, builder.mul(row, size)), floats.as_pointer())
+            for part, total in enumerate(sums):
+                values = builder.load(builder.gep(start, [ir.Constant(whole, part)]), align=4)
+                builder.store(builder.fadd(builder.load(total), builder.fpext(values, doubles)), total)
+        result = builder.inttoptr(totals_at, doubles.as_pointer())
+        for part, total in enumerate(sums):
+            builder.store(builder.load(total), builder.gep(result, [ir.Constant(whole, part)]), align=8)
         return inner.get_dummy_value()
 
-    return types.void(types.int64), generate
+    return types.void(*[types.int64] * 5), generate
 
 
-_fetch: Any = intrinsic(_prefetch)
-# Asks for the cache line at an address, to be read soon.
-prefetch: Callable[[int], None] = _fetch
-
-
-def _lanes(context: Any, totals: Any, values: Any) -> Any:
-    def generate(inner: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        doubles = ir.VectorType(ir.DoubleType(), LANES)
-        total_at = builder.inttoptr(arguments[0], doubles.as_pointer())
-        value_at = builder.inttoptr(arguments[1], ir.VectorType(ir.FloatType(), LANES).as_pointer())
-        value = builder.fpext(builder.load(value_at, align=4), doubles)
-        builder.store(builder.fadd(builder.load(total_at, align=8), value), total_at, align=8)
-        return inner.get_dummy_value()
-
-    return types.void(types.int64, types.int64), generate
-
-
-# Adds ``LANES`` floats to as many doubles, both given by address.
-_made: Any = intrinsic(_lanes)
-add_lanes: Callable[[int, int], None] = _made
+_made: Any = intrinsic(_sum)
+# add_rows(totals, table, width, rows, count): ``LANES`` doubles at ``totals`` become the sum over the first ``LANES`` floats of
+# rows of the table, whose rows are ``width`` floats long and whose numbers are the ``count`` int32 at ``rows``.
+add_rows: Callable[[int, int, int, int, int], None] = _made
 
 _TYPES = {np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64, np.float32, np.float64)}
+
+
+def _aligned(table: Array) -> Array:
+    """A copy that begins with a cache line."""
+    room = np.empty(table.nbytes + _CACHE_LINE, dtype=np.uint8)
+    start = -room.ctypes.data % _CACHE_LINE
+    copy: Array = room[start : start + table.nbytes].view(table.dtype).reshape(table.shape)
+    copy[...] = table
+    return copy
 
 
 class Book:
@@ -137,7 +142,7 @@ class Book:
         """Set a field to a table, which the book keeps."""
         if table.dtype not in _TYPES:
             raise TypeError(f"no such table: {table.dtype}")
-        kept = np.ascontiguousarray(table)
+        kept = _aligned(table)
         self._tables.append(kept)
         self._fields[field] = kept.ctypes.data
 

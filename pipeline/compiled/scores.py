@@ -14,11 +14,9 @@ from ..text.normalise import MOSTLY_TRADITIONAL
 from . import fields as f
 from .jit import kernel
 from .lexemes import WHAT
-from .memory import LANES, Book, add_lanes, get1, get4, get8, get_double, prefetch, put4, put_double
+from .memory import LANES, Book, add_rows, get1, get4, get8, get_double, put4, put_double
 
 _GRID = 2.0**40
-_AHEAD = 12  # rows of weights asked for before they are added
-_CACHE_LINE = 64
 MOST_NAMES = 62  # codes or signals in a bit mask
 
 
@@ -91,16 +89,8 @@ def add_window(book: int, rows: int, count: int, totals: int, values: int, numbe
     heads = get8(book, f.HEADS)
     weights = get8(book, f.WEIGHTS)
     width = get8(book, f.WEIGHT_WIDTH)
-    for head in range(width):
-        put_double(totals, head, 0.0)
-    for i in range(count):
-        if i + _AHEAD < count:
-            ahead = weights + 4 * width * get4(rows, i + _AHEAD)
-            for line in range(0, 4 * width, _CACHE_LINE):
-                prefetch(ahead + line)
-        at = weights + 4 * width * get4(rows, i)
-        for lane in range(0, width, LANES):
-            add_lanes(totals + 8 * lane, at + 4 * lane)
+    for lane in range(0, width, LANES):
+        add_rows(totals + 8 * lane, weights + 4 * lane, width, rows, count)
     bias = get8(book, f.BIAS)
     mean = get8(book, f.MEAN)
     for head in range(heads):

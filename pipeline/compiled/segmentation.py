@@ -56,7 +56,9 @@ def load_dictionary(builder: Builder) -> Dictionary:
     different, which = np.unique(frequencies, return_inverse=True)
     # The logarithm of the C library, as the reference takes it: numpy's own may differ in the last place.
     logs = np.array([math.log(n) if n else -math.inf for n in different.tolist()])
-    words = builder.spans(chars, starts, word_ends, np.arange(len(starts), dtype=np.int32))
+    # Short and frequent words first: their states, and with them their costs, then lie close together.
+    order = np.lexsort((-frequencies, word_ends - starts))
+    words = builder.spans(chars, starts[order], word_ends[order], order.astype(np.int32))
     log_total = math.log(int(frequencies.sum()))
     costs = np.where(words.values >= 0, logs[which][words.values] - log_total, _NO_WORD)
     edges = words.slots[(words.slots != 0) & (words.slots >> 42 == 0)]  # those of the root
