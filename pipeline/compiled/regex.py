@@ -181,8 +181,6 @@ class _Compiler:
 
     def look(self, behind: bool, negated: bool, content: list[Any]) -> None:
         rows = _fixed_rows(content)
-        if behind and len({len(row) for row in rows}) != 1:
-            raise _Refused("it looks behind by more than one width")
         start = len(self.rows)
         self.rows.extend([self.set_number(ranges) for ranges in row] for row in rows)
         self.emit(LOOK, start, len(rows), NEGATED * negated | BEHIND * behind)
