@@ -3,15 +3,17 @@
 The plain pipeline is jieba.lcut, TfidfVectorizer (words and pairs) and LogisticRegression in one process, fitted on the corpus of
 this repository. A file of the size asked for is drawn at random from the texts (field ``text``), with a share of advertisements;
 it is then judged Parquet → Parquet and JSONL → JSONL with one and with two workers. The plain rate is measured before and after
-each of them, since machines are shared. Prints a Markdown table.
+each of them, since machines are shared; a second table column counts processor time, which other programs disturb less. Prints a Markdown table.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import html
 import json
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -93,17 +95,34 @@ class Plain:
         self._model.fit([row["text"] for row in rows], [row["severity"] >= 2 for row in rows])
         self._sample = texts
 
-    def rate(self) -> float:
-        """Texts a second."""
-        start = time.perf_counter()
+    def rates(self) -> tuple[float, float]:
+        """Texts a second of the clock, and of the processor."""
+        start, busy = time.perf_counter(), time.process_time()
         self._model.predict_proba(self._sample)
-        return len(self._sample) / (time.perf_counter() - start)
+        spent, busy = time.perf_counter() - start, time.process_time() - busy
+        return len(self._sample) / spent, len(self._sample) / busy
 
 
-def judged(source: Path, out: Path, workers: int) -> tuple[float, float]:
-    """Seconds of a run, start of Python and loading of the model included, and the peak memory of its largest process in MB."""
-    command = [sys.executable, "-m", "pipeline.cli", "batch", str(source), "--out", str(out), "--quiet"]
-    start = time.perf_counter()
+def make_pages(path: Path, texts: Iterator[str], size: int) -> int:
+    """JSON lines with pages of 40 texts as HTML in ``html``; returns their number."""
+    count = written = 0
+    with path.open("w", encoding="utf-8") as lines:
+        while written < size:
+            title, *rest = (html.escape(text) for text in islice(texts, 40))
+            items = "".join(
+                f'<li class="item"><a href="/p/{k}.html">{text}</a></li>\n' for k, text in enumerate(rest[:15])
+            )
+            body = "".join(f'<p style="margin:0 0 1em">{text}</p>\n' for text in rest[15:])
+            page = f"<html><head><title>{title}</title><script>var a = {{}};</script></head><body><ul>{items}</ul>{body}</body></html>"
+            written += lines.write(json.dumps({"html": page}, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def judged(source: Path, out: Path, workers: int, *options: str) -> tuple[float, float, float]:
+    """Seconds of the clock and of the processor, start of Python and loading of the model included, and MB of the largest process."""
+    command = [sys.executable, "-m", "pipeline.cli", "batch", str(source), "--out", str(out), "--quiet", *options]
+    start, busy = time.perf_counter(), processor_seconds()
     process = subprocess.Popen([*command, "--workers", str(workers)], cwd=REPOSITORY)
     memory = 0
     while process.poll() is None:
@@ -113,7 +132,13 @@ def judged(source: Path, out: Path, workers: int) -> tuple[float, float]:
     if process.returncode not in (0, 1):
         raise SystemExit("the run failed")
     out.unlink()
-    return seconds, memory / 1024
+    return seconds, processor_seconds() - busy, memory / 1024
+
+
+def processor_seconds() -> float:
+    """Of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def family(pid: int) -> list[int]:
@@ -152,23 +177,31 @@ def main() -> None:
         print(
             f"{rows:,} rows, {size:,.0f} MB as JSONL, {(folder / 'in.parquet').stat().st_size / 1e6:,.0f} MB as Parquet\n"
         )
-        print("| run | seconds | rows/s | plain rows/s | × plain | peak MB of a process |")
-        print("|---|---|---|---|---|---|")
+        print(
+            "| run | seconds | rows/s | plain rows/s | × plain | rows per CPU second | × plain | peak MB of a process |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
         for kind in ("parquet", "jsonl"):
-            seconds: dict[int, float] = {}
+            spent: dict[int, float] = {}
             for workers in (1, 2):
-                before = plain.rate()
+                before = plain.rates()
                 runs = [judged(folder / f"in.{kind}", folder / f"out.{kind}", workers) for _ in range(options.rounds)]
-                rate = statistics.mean((before, plain.rate()))
-                seconds[workers] = statistics.median(s for s, _ in runs)
-                fast = rows / seconds[workers]
-                memory = max(m for _, m in runs)
+                wall, busy = (statistics.mean(pair) for pair in zip(before, plain.rates(), strict=True))
+                spent[workers] = statistics.median(run[0] for run in runs)
+                fast, sparing = rows / spent[workers], rows / statistics.median(run[1] for run in runs)
                 print(
-                    f"| {kind} → {kind}, {workers} worker{'s' * (workers > 1)} | {seconds[workers]:.1f} | {fast:,.0f} |"
-                    f" {rate:,.0f} | {fast / rate:.0f} | {memory:.0f} |",
+                    f"| {kind} → {kind}, {workers} worker{'s' * (workers > 1)} | {spent[workers]:.1f} | {fast:,.0f} | {wall:,.0f} |"
+                    f" {fast / wall:.0f} | {sparing:,.0f} | {sparing / busy:.0f} | {max(run[2] for run in runs):.0f} |",
                     flush=True,
                 )
-            print(f"| 2 workers against 1 | | {seconds[1] / seconds[2]:.2f} × | | | |")
+            print(f"| 2 workers against 1 | | {spent[1] / spent[2]:.2f} × | | | | | |")
+        count = make_pages(folder / "pages.jsonl", drawn(texts, ads, options.share, sys.maxsize), options.size << 17)
+        mean = (folder / "pages.jsonl").stat().st_size / count
+        clock, busy, memory = judged(folder / "pages.jsonl", folder / "out.jsonl", 1, "--html-column", "html")
+        print(
+            f"| {count:,} pages of {mean / 1000:.1f} KB HTML, 1 worker | {clock:.1f} | {count / clock:,.0f} | | |"
+            f" {count / busy:,.0f} | | {memory:.0f} |"
+        )
 
 
 if __name__ == "__main__":
