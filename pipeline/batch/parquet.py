@@ -12,8 +12,8 @@ from ..errors import InputError
 from .sources import Input, Reject
 
 _MOST_PIECES = 4
-_BATCH_BYTES = 16 << 20
-_MOST_ROWS = 1 << 16
+_BATCH_BYTES = 8 << 20
+_MOST_ROWS = 1 << 15
 _FEWEST_ROWS = 64
 _BUFFER = 1 << 20
 
