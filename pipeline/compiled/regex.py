@@ -269,7 +269,7 @@ def _complement(ranges: Ranges) -> Ranges:
 @cache
 def _category(escape: str) -> Ranges:
     """What an escape for a category of characters means to Python, for every code point."""
-    everything = "".join(map(chr, range(_TOP)))
+    everything = np.arange(_TOP, dtype="<i4").tobytes().decode("utf-32-le", "surrogatepass")
     return tuple(m.span() for m in re.finditer(escape + "+", everything))
 
 
