@@ -86,10 +86,10 @@ def database(request, tmp_path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs software that pip does not bring: a PostgreSQL server, a browser."""
+    """Mark what needs software that pip does not bring: a PostgreSQL server, a browser, Java."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         callspec = getattr(item, "callspec", None)
         values = set(callspec.params.values()) if callspec and "database" in names else set()
-        if {"postgres", "browser"} & names or "postgres" in values:
+        if {"postgres", "browser", "spark"} & names or "postgres" in values:
             item.add_marker(pytest.mark.system)

@@ -16,6 +16,7 @@ EXIT_CLEAN, EXIT_FLAGGED, EXIT_ERROR = 0, 1, 2
 _COMMANDS = {
     "check": "check",
     "scan": "scan",
+    "batch": "batch",
     "train": "train",
     "evaluate": "evaluate",
     "gate": "gate",

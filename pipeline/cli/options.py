@@ -25,13 +25,18 @@ FAIL_ON = ("borderline", "misleading", "illegal")
 
 def deciding(function: F) -> F:
     """The options that say how to decide: ``--model --operating-point --fail-on --date``."""
+    date_option = click.option(
+        "--date",
+        "on",
+        metavar="YYYY-MM-DD",
+        help="按该日有效的法规给出引用,默认今天。Cite the law in force on this day.",
+    )
+    return thresholds(date_option(function))
+
+
+def thresholds(function: F) -> F:
+    """The options ``--model --operating-point --fail-on``."""
     for option in (
-        click.option(
-            "--date",
-            "on",
-            metavar="YYYY-MM-DD",
-            help="按该日有效的法规给出引用,默认今天。Cite the law in force on this day.",
-        ),
         click.option(
             "--fail-on",
             type=click.Choice(FAIL_ON),

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ..classifier import DEFAULT_SETTINGS, CheckSettings, Classifier
 from ..taxonomy import SEVERITY_LABELS
-from ..verdict import Segment, Verdict
+from ..verdict import CodeScore, Segment, Verdict
 from .segments import PageSegment, segments
 
 _ARTICLE_ROLES = frozenset({"title", "heading", "body", "meta"})
 _TITLE_ROLES = frozenset({"title", "heading"})
 _ARTICLE_SAMPLE = 4_000
+OUT_OF_SCOPE = "out_of_scope"
+
+
+class Judgement(Protocol):
+    """What a page summary looks at in the verdict on a segment."""
+
+    @property
+    def severity(self) -> int:
+        """0–3."""
+
+    @property
+    def label(self) -> str:
+        """Name of the severity."""
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the severity reaches the level asked for."""
+
+    @property
+    def codes(self) -> tuple[CodeScore, ...]:
+        """Claim codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +100,18 @@ def scan(
         classifier.check(part.text, settings, id=str(i), segment=Segment(part.role, part.path))
         for i, part in enumerate(parts)
     ]
-    return PageReport(name, encoding, tuple(verdicts), _summary(parts, verdicts, classifier, settings))
+    article = article_text(parts)
+    stance = classifier.check(article, replace(settings, explain=False)).stance if article else OUT_OF_SCOPE
+    return PageReport(name, encoding, tuple(verdicts), summarise(parts, verdicts, stance))
 
 
-def _summary(
-    parts: list[PageSegment], verdicts: list[Verdict], classifier: Classifier, settings: CheckSettings
-) -> PageSummary:
+def article_text(parts: Sequence[PageSegment]) -> str:
+    """The article of a page, as far as its stance is judged by it."""
+    return "\n".join(p.text for p in parts if p.role in _ARTICLE_ROLES)[:_ARTICLE_SAMPLE]
+
+
+def summarise(parts: Sequence[PageSegment], verdicts: Sequence[Judgement], stance: str) -> PageSummary:
+    """The page as a whole, from the verdicts on its segments and the stance of its article."""
     pairs = list(zip(parts, verdicts, strict=True))
     title = max((v.severity for p, v in pairs if p.role in _TITLE_ROLES), default=0)
     body = max((v.severity for p, v in pairs if p.role in _ARTICLE_ROLES and p.role not in _TITLE_ROLES), default=0)
@@ -94,8 +122,6 @@ def _summary(
         signals = ("bait_title",)
         if body or any(p.role == "body" for p in parts):
             severity = 2 if exposure else 1
-    article = "\n".join(p.text for p in parts if p.role in _ARTICLE_ROLES)[:_ARTICLE_SAMPLE]
-    stance = classifier.check(article, replace(settings, explain=False)).stance if article else "out_of_scope"
     return PageSummary(
         article=ArticleSummary(severity, SEVERITY_LABELS[severity], stance),
         title_severity=title,

@@ -1,0 +1,296 @@
+"""Sinks: what a worker writes of a shard (a part), and how parts become the output."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec.structs import replace
+
+from . import footer
+from .reading import Chunk
+from .scoring import RowVerdict, Scored
+from .settings import Job
+from .table import REPEATING, verdict_arrays, verdict_names, verdict_schema, with_verdicts
+
+_encode = msgspec.json.Encoder().encode
+_MARK = 777_777_777
+
+
+class Part(Protocol):
+    """Where a worker writes the rows of a shard."""
+
+    def write(self, chunk: Chunk, scored: Scored) -> int:
+        """Write the rows of a chunk; returns how many were written."""
+
+    def close(self) -> None:
+        """Finish the part."""
+
+
+def open_part(job: Job, file: BinaryIO) -> Part:
+    """A part of the job's output format."""
+    kinds: dict[str, Callable[[Job, BinaryIO], Part]] = {"jsonl": JsonlPart, "csv": CsvPart, "parquet": ParquetPart}
+    return kinds[job.settings.sink](job, file)
+
+
+# ---------------------------------------------------------------- JSONL
+
+
+class JsonlPart:
+    """Lines of JSON: the caller's object with the verdict columns after its own fields."""
+
+    def __init__(self, job: Job, file: BinaryIO) -> None:
+        self._file = file
+        self._prefix = job.settings.prefix
+        self._only_flagged = job.settings.only_flagged
+        self._quiet: RowVerdict | None = None
+        self._quiet_tail = b""
+
+    def write(self, chunk: Chunk, scored: Scored) -> int:
+        """Write the rows of a chunk."""
+        if scored.count == 0:
+            return 0
+        if self._quiet != scored.quiet:
+            self._quiet, self._quiet_tail = scored.quiet, self._tail(scored.quiet)
+        heads = chunk.heads if chunk.heads is not None else _heads(chunk.batch)
+        if self._only_flagged:
+            lines = [heads[k] + self._tail(v) for k, v in zip(scored.rows, scored.verdicts, strict=True) if v.flagged]
+            self._file.writelines(lines)
+            return len(lines)
+        quiet = self._quiet_tail
+        parts: list[bytes] = []
+        last = 0
+        for row, tail in self._tails(scored):
+            parts.append(quiet.join(heads[last : row + 1]))
+            parts.append(tail)
+            last = row + 1
+        if last < scored.count:
+            parts += (quiet.join(heads[last:]), quiet)
+        self._file.write(b"".join(parts))
+        return scored.count
+
+    def _tails(self, scored: Scored) -> Iterable[tuple[int, bytes]]:
+        """The rows that differ from the quiet one, and what is written after them."""
+        full = {row: self._tail(verdict) for row, verdict in zip(scored.rows, scored.verdicts, strict=True)}
+        s = scored.scalars
+        if s is None:
+            return full.items()
+        quiet = scored.quiet
+        differs = (s.p_misleading > 0) | s.abstain | (s.stance != s.stances.index(quiet.stance))
+        differs[scored.rows] = False
+        # The verdict with marks in the place of what differs, cut at the marks.
+        marked = replace(quiet, p_misleading=_MARK, stance=str(_MARK), abstain=_MARK)
+        start, rest = self._tail(marked).split(str(_MARK).encode(), 1)
+        middle, before_abstain, end = rest.split(str(_MARK).encode())
+        abstain = [before_abstain + word + end for word in (b"false", b"true")]
+        stances = [middle + name.encode() for name in s.stances]
+        rows = differs.nonzero()[0]
+        for row, p, stance, short in zip(
+            rows.tolist(),
+            s.p_misleading[rows].tolist(),
+            s.stance[rows].tolist(),
+            s.abstain[rows].tolist(),
+            strict=True,
+        ):
+            full[row] = b"%b%b%b%b" % (start, _encode(p), stances[stance], abstain[short])
+        return sorted(full.items())
+
+    def _tail(self, verdict: RowVerdict) -> bytes:
+        if self._prefix:
+            fields = {self._prefix + name: getattr(verdict, name) for name in verdict.__struct_fields__}
+            return b"," + _encode(fields)[1:] + b"\n"
+        return b"," + _encode(verdict)[1:] + b"\n"
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+def _heads(batch: pa.RecordBatch | None) -> list[bytes]:
+    assert batch is not None
+    return [_encode(row)[:-1] for row in batch.to_pylist()]
+
+
+# ---------------------------------------------------------------- CSV
+
+
+class CsvPart:
+    """CSV as RFC 4180: lists and structures as JSON text, true and false as such, null as an empty field."""
+
+    def __init__(self, job: Job, file: BinaryIO) -> None:
+        self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        self._writer = csv.writer(self._text, lineterminator="\r\n")
+        self._only_flagged = job.settings.only_flagged
+
+    def write(self, chunk: Chunk, scored: Scored) -> int:
+        """Write the rows of a chunk."""
+        batch = chunk.batch
+        assert batch is not None
+        quiet = _fields(scored.quiet)
+        told = dict(zip(scored.rows, scored.verdicts, strict=True))
+        written = 0
+        columns = [[_cell(value) for value in column.to_pylist()] for column in batch.columns]
+        for k, row in enumerate(zip(*columns, strict=True)):
+            verdict = told.get(k)
+            if self._only_flagged and (verdict is None or not verdict.flagged):
+                continue
+            self._writer.writerow([*row, *(quiet if verdict is None else _fields(verdict))])
+            written += 1
+        return written
+
+    def close(self) -> None:
+        """Hand the rest to the file, which stays open."""
+        self._text.flush()
+        self._text.detach()
+
+
+def _fields(verdict: RowVerdict) -> list[Any]:
+    return [_cell(getattr(verdict, name)) for name in verdict.__struct_fields__]
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, tuple | list | dict):
+        return _encode(value).decode() if value else ""
+    return str(value)
+
+
+# ---------------------------------------------------------------- Parquet
+
+
+class ParquetPart:
+    """A Parquet file of one shard."""
+
+    def __init__(self, job: Job, file: BinaryIO) -> None:
+        self._names = verdict_names(job.pages, job.settings.prefix)
+        self._pages = job.pages
+        self._only_flagged = job.settings.only_flagged
+        self._flagged = job.settings.prefix + "flagged"
+        schema = output_schema(job)
+        # Texts and numbers hardly ever repeat: trying a dictionary on them costs time and saves nothing.
+        judged = job.settings.judged_column
+        repeating = [job.settings.prefix + name for name in REPEATING]
+        paths = [f.name for f in schema if f.name not in (judged, *self._names) and not pa.types.is_primitive(f.type)]
+        self._writer = pq.ParquetWriter(
+            file, schema, compression="snappy", use_dictionary=_leaves(schema, [*paths, *repeating])
+        )
+
+    def write(self, chunk: Chunk, scored: Scored) -> int:
+        """Write the rows of a chunk as a row group."""
+        assert chunk.batch is not None
+        batch = with_verdicts(chunk.batch, verdict_arrays(scored, self._pages), self._names)
+        if self._only_flagged:
+            batch = batch.filter(batch.column(self._flagged))
+        if batch.num_rows:
+            self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+        return int(batch.num_rows)
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+def output_schema(job: Job) -> pa.Schema:
+    """Columns of the output: the caller's, then the verdict's."""
+    assert job.schema is not None
+    own = pa.ipc.read_schema(pa.py_buffer(job.schema))
+    return pa.schema([*own, *verdict_schema(job.pages, job.settings.prefix)])
+
+
+def _leaves(schema: pa.Schema, names: Sequence[str]) -> list[str]:
+    """Column paths of Parquet below the named fields."""
+    wanted = set(names)
+    paths = []
+    buffer = io.BytesIO()
+    pq.ParquetWriter(buffer, schema).close()
+    columns = pq.ParquetFile(buffer).schema
+    for k in range(len(columns)):
+        path = columns.column(k).path
+        if path.split(".")[0] in wanted or any(path.startswith(name + ".") or path == name for name in wanted):
+            paths.append(path)
+    return paths
+
+
+# ---------------------------------------------------------------- putting parts together
+
+
+class Joiner:
+    """Puts the parts of a line format one after the other.
+
+    ``groups`` and ``rows`` count what was added; both go into the journal of a run.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.groups = 0
+        self.rows = 0
+
+    def begin(self) -> bytes:
+        """What stands before the first part."""
+        if self._job.settings.sink != "csv":
+            return b""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerow(output_schema(self._job).names)
+        return text.getvalue().encode("utf-8")
+
+    def add(self, part: Path, out: BinaryIO, rows: int) -> bytes:
+        """Append a part of so many rows to the output; returns what is to be remembered of it."""
+        with part.open("rb") as file:
+            shutil.copyfileobj(file, out, 1 << 20)
+        self.rows += rows
+        return b""
+
+    def end(self, remembered: bytes) -> bytes:
+        """What stands after the last part."""
+        return b""
+
+
+class ParquetJoiner(Joiner):
+    """Puts Parquet files together: row groups are copied as they are, their footers' entries remembered."""
+
+    def begin(self) -> bytes:
+        """The magic bytes."""
+        return footer.MAGIC
+
+    def add(self, part: Path, out: BinaryIO, rows: int) -> bytes:
+        """Append the row groups of a part."""
+        with part.open("rb") as file:
+            file.seek(-8, io.SEEK_END)
+            size = footer.footer_size(file.read(8))
+            file.seek(-8 - size, io.SEEK_END)
+            left = file.tell() - len(footer.MAGIC)
+            fields = footer.read_footer(file.read(size))
+            moved = footer.moved_row_groups(fields, out.tell() - len(footer.MAGIC), self.groups)
+            file.seek(len(footer.MAGIC))
+            while left:
+                data = file.read(min(left, 1 << 20))
+                out.write(data)
+                left -= len(data)
+        self.groups += len(moved)
+        self.rows += rows
+        return b"".join(moved)
+
+    def end(self, remembered: bytes) -> bytes:
+        """The footer."""
+        empty = io.BytesIO()
+        ParquetPart(self._job, empty).close()
+        data = empty.getvalue()
+        fields = footer.read_footer(data[-8 - footer.footer_size(data[-8:]) : -8])
+        return footer.joined_footer(fields, remembered, self.groups, self.rows)
+
+
+def joiner(job: Job) -> Joiner:
+    """The joiner of the job's output format."""
+    return ParquetJoiner(job) if job.settings.sink == "parquet" else Joiner(job)

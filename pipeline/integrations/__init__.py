@@ -1,0 +1,1 @@
+"""loanlint inside other tools."""
