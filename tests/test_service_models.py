@@ -157,16 +157,20 @@ def test_serving_a_model_that_is_missing_says_so(tmp_path) -> None:
         assert b"Traceback" not in done.stderr
 
 
+# Misleading, but less plainly so than the text every model must flag.
+MILD = "有手机就能借到钱,审核宽松"
+
+
 def test_shadow_scores_beside_and_reports_where_it_differs(tmp_path, classifier) -> None:
     candidate = variant(tmp_path / "timid", -30.0)
     # Such a model flags nothing and is refused; one that is merely timid is not.
     assert loanlint("model", "shadow", str(tmp_path / "timid"), "--db", str(tmp_path / "x.db")).returncode == 2
     shutil.rmtree(tmp_path / "timid")
-    p_ad, p_probe = (
-        classifier.check(AD).p_misleading,
+    p_mild, p_probe = (
+        classifier.check(MILD).p_misleading,
         classifier.check("不看征信不审核,黑户也能百分百下款的口子,秒到账").p_misleading,
     )
-    assert p_probe > p_ad
+    assert p_probe > p_mild
     candidate = variant(tmp_path / "timid", _between(classifier))
     with running(tmp_path, "--sample", "0") as service:
         before = version(service)
@@ -178,7 +182,7 @@ def test_shadow_scores_beside_and_reports_where_it_differs(tmp_path, classifier)
             "the shadow",
         )
         for i in range(30):
-            answer = service.post("/v1/check", {"texts": [AD, CLEAN, f"{CLEAN}{i}"]}).json()
+            answer = service.post("/v1/check", {"texts": [MILD, CLEAN, f"{CLEAN}{i}"]}).json()
             assert answer["model"] == classifier.version
             assert answer["results"][0]["verdict"]["severity"] == 2
         wait(lambda: metric(service, "loanlint_shadow_texts_total") == 90, "the comparisons")
@@ -189,16 +193,16 @@ def test_shadow_scores_beside_and_reports_where_it_differs(tmp_path, classifier)
         assert pair["examples"] == []  # texts are not shown over HTTP
         report = loanlint("model", "compare", "--db", service.database).stdout.decode()
         assert "no longer flagged 30" in report
-        assert AD in report
+        assert MILD in report
         assert loanlint("model", "shadow", "--stop", "--db", service.database).returncode == 0
         service.signal(signal.SIGHUP)
         wait(lambda: any(line["event"] == "shadow scoring ended" for line in service.log), "the end of the shadow")
-        service.post("/v1/check", {"text": AD})
+        service.post("/v1/check", {"text": MILD})
         assert metric(service, "loanlint_shadow_texts_total") == 90
 
 
 def _between(classifier) -> float:
-    """A shift that takes the flag from ``AD`` and leaves it to the text every model must flag."""
+    """A shift that takes the flag from ``MILD`` and leaves it to the text every model must flag."""
     from pipeline.service.engine import PROBE
 
     def odds(text: str) -> float:
@@ -210,7 +214,7 @@ def _between(classifier) -> float:
     from math import log
 
     threshold = classifier.artefact.operating_points["balanced"].thresholds[1]
-    return log(threshold / (1 - threshold)) - (odds(AD) + odds(PROBE)) / 2
+    return log(threshold / (1 - threshold)) - (odds(MILD) + odds(PROBE)) / 2
 
 
 def test_shadow_wants_a_model_or_stop(tmp_path) -> None:
