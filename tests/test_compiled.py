@@ -101,7 +101,12 @@ def test_disguises_one_by_one(classifier: Classifier, compiled: CompiledClassifi
     texts = []
     for term, syllables in zip(TERMS, SYLLABLES, strict=True):
         heard = "".join(SOUNDS.get(char, char)[0] for char in term)
-        ways = (heard, "".join(SPLITS.get(char, char) for char in term), syllables.replace(" ", ""), term[0] + heard[1:])
+        ways = (
+            heard,
+            "".join(SPLITS.get(char, char) for char in term),
+            syllables.replace(" ", ""),
+            term[0] + heard[1:],
+        )
         for way in ways:
             texts += [f"口子{'今天去看看天气。' * n}{a}{way}{b}" for n in (1, 3) for a, b in CONTEXTS]
     for raw in SPELLINGS:
