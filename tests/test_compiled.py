@@ -31,6 +31,7 @@ from pipeline.compiled.memory import Book
 from pipeline.compiled.regex import compile_patterns
 from pipeline.compiled.segmentation import cut_words, load_dictionary
 from pipeline.compiled.trie import Builder, code_points
+from pipeline.evaluation.attacks import ATTACKS, attack
 from pipeline.model.artefact import load_artefact
 from pipeline.resources import default_model_path, read_table
 from pipeline.text.characters import canonical_of
@@ -90,6 +91,29 @@ def test_corpus(classifier: Classifier, compiled: CompiledClassifier) -> None:
     assert_same(classifier, compiled, CORPUS[::5])
 
 
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacked_texts(classifier: Classifier, compiled: CompiledClassifier, name: str) -> None:
+    assert_same(classifier, compiled, [attack(name, text) for text in CORPUS[::150]])
+
+
+def test_disguises_one_by_one(classifier: Classifier, compiled: CompiledClassifier) -> None:
+    """Each term by sound, split and in letters, with no lending word near it, a far one, a near one, two far ones."""
+    texts = []
+    for term, syllables in zip(TERMS, SYLLABLES, strict=True):
+        heard = "".join(SOUNDS.get(char, char)[0] for char in term)
+        ways = (
+            heard,
+            "".join(SPLITS.get(char, char) for char in term),
+            syllables.replace(" ", ""),
+            term[0] + heard[1:],
+        )
+        for way in ways:
+            texts += [f"口子{'今天去看看天气。' * n}{a}{way}{b}" for n in (1, 3) for a, b in CONTEXTS]
+    for raw in SPELLINGS:
+        texts += [f"口子{'今天去看看天气。' * n}{a}{raw}{b}" for n in (1, 3) for a, b in CONTEXTS]
+    assert_same(classifier, compiled, texts)
+
+
 def test_long_texts_with_many_windows(classifier: Classifier, compiled: CompiledClassifier) -> None:
     pages = ["\n".join(CORPUS[i : i + 9]) for i in range(0, len(CORPUS), 170)]
     pages += [CORPUS[3] * 12, "口子" * 300, "贷" * 500, "。".join(CORPUS[:4]) * 4]
@@ -115,6 +139,10 @@ TERMS = [row[0] for row in read_table("text", "keyterms.tsv")]
 SYLLABLES = [row[1] for row in read_table("text", "keyterms.tsv")]
 CLASS_TERMS = [term for row in read_table("lexicon", "classes.tsv") for term in row[1].split()]
 SOUNDS = {char: row[1] for row in read_table("text", "homophones.tsv") for char in row[1]}
+SPELLINGS = [row[0] for row in read_table("text", "spellings.tsv")]
+CONTEXTS = [("", ""), ("额度", ""), ("利息", "信用卡"), ("额度" + "去" * 20, "去" * 20 + "利息"), ("看", "征信")]
+COMMON = [row[0] for row in read_table("text", "common.tsv")]
+SPLITS = {row[1]: row[0] for row in read_table("text", "split.tsv")}
 TRADITIONAL = {simple: raw for raw, simple in read_table("text", "traditional.tsv")}
 SEPARATORS = [
     "",
@@ -185,7 +213,7 @@ def disguised(draw: st.DrawFn) -> str:
     term = TERMS[number]
     parts = []
     for char, syllable in zip(term, SYLLABLES[number].split(), strict=True):
-        way = draw(st.integers(0, 5))
+        way = draw(st.integers(0, 7))
         if way == 0:
             char = draw(st.sampled_from(SOUNDS.get(char, char)))
         elif way == 1:
@@ -194,6 +222,10 @@ def disguised(draw: st.DrawFn) -> str:
             char = TRADITIONAL.get(char, char)
         elif way == 3:
             char += f"({syllable})"
+        elif way == 4:
+            char = draw(st.sampled_from(COMMON))
+        elif way == 5:
+            char = SPLITS.get(char, char)
         parts.append(char + draw(st.sampled_from(SEPARATORS)))
     return "".join(parts)
 
@@ -201,7 +233,7 @@ def disguised(draw: st.DrawFn) -> str:
 PIECE = st.one_of(
     st.sampled_from(TERMS),
     disguised(),
-    st.sampled_from([row[0] for row in read_table("text", "spellings.tsv")]),
+    st.sampled_from(SPELLINGS),
     st.sampled_from([row[0] for row in read_table("text", "split.tsv")]),
     st.sampled_from([row[0] for row in read_table("text", "variants.tsv")]),
     st.sampled_from([row[0] for row in read_table("text", "ordinary.tsv")]),
