@@ -424,6 +424,7 @@ def _train(rows: Sequence[Row], out: Path, corpus_digest: str, settings: TrainSe
     np.lib.format.write_array(buffer, weights, version=(1, 0), allow_pickle=False)
     gate = choose_gate(rows)
     golden = _golden(rows)
+    profile = _profile(p, rows)
     version = save(
         out,
         manifest=manifest,
@@ -431,7 +432,7 @@ def _train(rows: Sequence[Row], out: Path, corpus_digest: str, settings: TrainSe
         weights_npy=buffer.getvalue(),
         gate=gate,
         golden=[],
-        profile=_profile(p, rows),
+        profile=profile,
     )
     golden_rows = _score_golden(out, golden)
     save(
@@ -441,7 +442,7 @@ def _train(rows: Sequence[Row], out: Path, corpus_digest: str, settings: TrainSe
         weights_npy=buffer.getvalue(),
         gate=gate,
         golden=golden_rows,
-        profile=_profile(p, rows),
+        profile=profile,
     )
     return Trained(version, p, points, len(vocabulary))
 
