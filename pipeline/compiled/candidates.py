@@ -101,10 +101,10 @@ def may_hold(book: int, text: int, marks: int, length: int, every: int, heard: i
         for at in range(length):
             mark = get4(marks, at)
             sound = mark & SOUND_MASK
-            if mark & SEPARATOR and sound == 0:
-                continue
-            any_pair |= get1(row, sound)
-            row = pairs + sounds * sound
+            # No branch: which characters are mute is hard to predict.
+            mute = sound == 0 and mark & SEPARATOR != 0
+            any_pair |= get1(row, sound) & (0 if mute else 1)
+            row = row if mute else pairs + sounds * sound
         # A row of one sound counts before any character, and before none.
         if any_pair | get1(row, _OUTSIDE) and _heard_otherwise(book, text, marks, length, heard):
             return True

@@ -13,16 +13,15 @@ from .folding import (
     CHANGED,
     GATE_START,
     HAN,
-    HAN_COUNT,
     IS_EMOJI,
+    OLD,
     TRADITIONAL,
-    TRADITIONAL_COUNT,
     TRIGGER,
     canonicalise,
 )
 from .jit import Array, kernel
 from .memory import Book, get4, get8, get_double, put4, put8
-from .trie import Builder, has_pair, pair_bits, starts_at, step
+from .trie import Builder, has_pair, pair_bit, pair_bits, starts_at, step
 
 _SHORT_LOOK = 2000
 
@@ -42,13 +41,21 @@ def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array
 def passes(book: int, text: int, marks: int, length: int) -> bool:
     """Whether the text holds a trigger."""
     pairs = get8(book, f.GATE_PAIRS)
-    for at in range(length):
+    some = 0
+    every = 0
+    for at in range(length - 1):
+        every |= get4(marks, at)
+        some |= pair_bit(pairs, get4(text, at), get4(text, at + 1))
+    if length > 0:
+        every |= get4(marks, length - 1)
+    if every & TRIGGER:
+        return True
+    if some == 0:
+        return False
+    for at in range(length - 1):
         mark = get4(marks, at)
-        if mark & GATE_START:
-            if mark & TRIGGER:
-                return True
-            if at + 1 < length and has_pair(pairs, text, at) and starts_at(book, f.GATE, text, at, length):
-                return True
+        if mark & GATE_START and has_pair(pairs, text, at) and starts_at(book, f.GATE, text, at, length):
+            return True
     return False
 
 
@@ -157,6 +164,20 @@ def find_evasions(
 
 
 @kernel
+def _mostly_traditional(book: int, raw: int, size: int) -> bool:
+    mark_of = get8(book, f.MARKS)
+    han = 0
+    traditional = 0
+    for index in range(size):
+        mark = get4(mark_of, get4(raw, index))
+        if mark & HAN:
+            han += 1
+            if mark & TRADITIONAL:
+                traditional += 1
+    return han > 0 and traditional / han >= get_double(get8(book, f.MOSTLY_TRADITIONAL), 0)
+
+
+@kernel
 def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
     """Canonical text of a raw one; returns its length, or -1 if there is not room enough.
 
@@ -193,11 +214,7 @@ def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
                 if get4(text, at) != get4(raw, at):
                     changed = True
                     break
-    han = get8(facts, HAN_COUNT)
-    traditional = changed and han > 0
-    if traditional:
-        share = get8(facts, TRADITIONAL_COUNT) / han
-        traditional = share >= get_double(get8(book, f.MOSTLY_TRADITIONAL), 0)
+    traditional = changed and every & OLD != 0 and _mostly_traditional(book, raw, size)
     put8(outcome, 0, replaced)
     put8(outcome, 1, changed)
     put8(outcome, 2, traditional)

@@ -35,6 +35,7 @@ TRIGGER = 1 << 24
 LEXICON_TERM = 1 << 25
 BARE = 1 << 26  # a component that never stands alone in ordinary text
 COMMON = 1 << 27  # a character frequent in ordinary prose
+OLD = 1 << 28  # the raw character is a traditional one; only where a text was read
 
 _SURROGATES = (0xD800, 0xE000)
 _FIRST_UNASSIGNED = 0x40000  # planes 4 to 13 hold no characters
@@ -56,7 +57,8 @@ class Folding:
     def enter(self, book: Book, marks: Array) -> None:
         """Put the tables into their fields; ``marks`` int32 by code point."""
         canonical = np.where(self.fold >= 0, self.fold, 0)
-        entries = (self.fold.astype(np.int64) & 0xFFFFFFFF) | (marks[canonical].astype(np.int64) << 32)
+        old = np.where(marks & (TRADITIONAL | HAN) == TRADITIONAL | HAN, OLD, 0)
+        entries = (self.fold.astype(np.int64) & 0xFFFFFFFF) | ((marks[canonical] | old).astype(np.int64) << 32)
         book.table(f.FOLD, entries)
         book.table(f.MARKS, marks)
         book.table(f.EXPANSION_STARTS, self.expansion_starts)
@@ -117,7 +119,7 @@ def _rank(char: int) -> int:
 
 
 # Columns of the facts that :func:`canonicalise` leaves.
-CHANGED, HAN_COUNT, TRADITIONAL_COUNT, ALL_MARKS = range(4)
+CHANGED, ALL_MARKS = range(2)
 
 
 @kernel
@@ -126,71 +128,88 @@ def canonicalise(
 ) -> int:
     """Canonical characters of a raw text (int32), their marks and their raw spans; returns how many.
 
-    ``facts`` (int64) gets whether anything changed, the Han characters, the traditional ones, and all marks together.
-    Returns -1 if ``room`` is too small.
+    ``facts`` (int64) gets whether anything changed, and all marks together. Returns -1 if ``room`` is too small.
     """
+    if size > room:
+        return -1
     fold = get8(book, f.FOLD)
-    mark_of = get8(book, f.MARKS)
-    count = 0
-    changed = 0
-    han = 0
-    traditional = 0
+    differs = 0
     every = 0
-    gap = False  # whether the last canonical character is a gap
+    lost = 0  # negative if a character becomes none or several
+    gaps = 0  # whether two gap characters stand side by side
+    before = 0
     for index in range(size):
         char = get4(raw, index)
         entry = get8(fold, char)
         code = (entry << 32) >> 32
         mark = entry >> 32
-        if 0x4E00 <= char <= 0x9FFF:
-            han += 1
-            if (mark if code == char else get4(mark_of, char)) & TRADITIONAL:
-                traditional += 1
-        if code != char:
-            changed = 1
-            if code < 0:
-                if code == -1:
-                    continue
-                expansion_starts = get8(book, f.EXPANSION_STARTS)
-                expansion = get8(book, f.EXPANSION)
-                for at in range(get4(expansion_starts, -2 - code), get4(expansion_starts, -1 - code)):
-                    if count >= room:
-                        return -1
-                    char = get4(expansion, at)
-                    mark = get4(mark_of, char)
-                    if mark & GAP and gap:
-                        put4(ends, count - 1, index + 1)
-                        if _rank(char) > _rank(get4(text, count - 1)):
-                            put4(text, count - 1, char)
-                            put4(marks, count - 1, mark)
-                        every |= mark
-                        continue
-                    put4(text, count, char)
-                    put4(marks, count, mark)
-                    put4(starts, count, index)
-                    put4(ends, count, index + 1)
-                    count += 1
-                    every |= mark
-                    gap = mark & GAP != 0
-                continue
+        put4(text, index, code)
+        put4(marks, index, mark)
+        differs |= code ^ char
+        lost |= code
         every |= mark
-        if mark & GAP and gap:
-            changed = 1
-            put4(ends, count - 1, index + 1)
-            if _rank(code) > _rank(get4(text, count - 1)):
-                put4(text, count - 1, code)
-                put4(marks, count - 1, mark)
-            continue
-        if count >= room:
-            return -1
-        put4(text, count, code)
-        put4(marks, count, mark)
-        put4(starts, count, index)
-        put4(ends, count, index + 1)
-        count += 1
-        gap = mark & GAP != 0
-    put8(facts, CHANGED, changed)
-    put8(facts, HAN_COUNT, han)
-    put8(facts, TRADITIONAL_COUNT, traditional)
+        gaps |= mark & before
+        before = mark
+    if lost < 0 or gaps & GAP:
+        return _canonicalise_slowly(book, raw, size, text, marks, starts, ends, room, facts)
+    for index in range(size):
+        put4(starts, index, index)
+        put4(ends, index, index + 1)
+    put8(facts, CHANGED, 1 if differs else 0)
+    put8(facts, ALL_MARKS, every)
+    return size
+
+
+@kernel
+def _put(
+    text: int, marks: int, starts: int, ends: int, count: int, char: int, mark: int, index: int, gap: bool
+) -> int:
+    """Add a character, or merge it with the gap before it; returns how many there are."""
+    if mark & GAP and gap:
+        put4(ends, count - 1, index + 1)
+        if _rank(char) > _rank(get4(text, count - 1)):
+            put4(text, count - 1, char)
+            put4(marks, count - 1, mark)
+        return count
+    put4(text, count, char)
+    put4(marks, count, mark)
+    put4(starts, count, index)
+    put4(ends, count, index + 1)
+    return count + 1
+
+
+@kernel
+def _canonicalise_slowly(
+    book: int, raw: int, size: int, text: int, marks: int, starts: int, ends: int, room: int, facts: int
+) -> int:
+    """The same for texts in which characters vanish, multiply or merge."""
+    fold = get8(book, f.FOLD)
+    mark_of = get8(book, f.MARKS)
+    expansion_starts = get8(book, f.EXPANSION_STARTS)
+    expansion = get8(book, f.EXPANSION)
+    count = 0
+    every = 0
+    gap = False  # whether the last canonical character is a gap
+    for index in range(size):
+        entry = get8(fold, get4(raw, index))
+        code = (entry << 32) >> 32
+        mark = entry >> 32
+        first = -2
+        last = -1
+        if code < 0:
+            every |= mark & OLD
+            first = get4(expansion_starts, -2 - code) if code < -1 else 0
+            last = get4(expansion_starts, -1 - code) if code < -1 else 0
+        for at in range(first, last):
+            char = code
+            if code < 0:
+                char = get4(expansion, at)
+                mark = get4(mark_of, char)
+            if count >= room:
+                return -1
+            count = _put(text, marks, starts, ends, count, char, mark, index, gap)
+            every |= mark
+            gap = mark & GAP != 0
+    put8(facts, CHANGED, 1)
     put8(facts, ALL_MARKS, every)
     return count

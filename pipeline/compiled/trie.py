@@ -180,10 +180,16 @@ def pair_bits(keys: Iterable[str]) -> Array:
 
 
 @kernel
+def pair_bit(bits: int, first: int, second: int) -> int:
+    """1 if a key may begin with two characters, 0 if none does."""
+    bit = (first * 31 + second) & (_PAIR_BITS - 1)
+    return get1(bits, bit >> 3) >> (bit & 7) & 1
+
+
+@kernel
 def has_pair(bits: int, text: int, at: int) -> bool:
     """Whether a key may begin with the characters at ``at`` and ``at + 1``."""
-    bit = (get4(text, at) * 31 + get4(text, at + 1)) & (_PAIR_BITS - 1)
-    return get1(bits, bit >> 3) >> (bit & 7) & 1 != 0
+    return pair_bit(bits, get4(text, at), get4(text, at + 1)) != 0
 
 
 class Builder:
