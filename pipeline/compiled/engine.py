@@ -9,7 +9,7 @@ import numpy as np
 from . import fields as f
 from .canonical import find_evasions, normalise, passes, place_of, too_short
 from .disguise_tables import TRADITIONAL_GLYPH
-from .explanation import SPAN_CODE, SPAN_END, SPAN_START, choose, find_phrases, find_places, share_out
+from .explanation import SPAN_CODE, SPAN_END, SPAN_START, choose, find_phrases, find_places, name_codes, share_out
 from .features import find_frames, find_grams, find_words, next_window, window_rows
 from .jit import Array, kernel
 from .lexemes import WHAT, find_concepts, find_hits
@@ -94,13 +94,13 @@ def judge(
     lay_out(book, work, block.ctypes.data, room)
     fixed = np.empty(lay_out_fixed(book, work, 0), dtype=np.int32)
     lay_out_fixed(book, work, fixed.ctypes.data)
-    ready = False  # whether STAMPS and LATEST are filled
+    ready = False  # whether STAMPS, COVERED and the like are filled
     outcome = np.zeros(3, dtype=np.int64)
     result = outcome.ctypes.data
     hit_rows = np.empty(4 * 128, dtype=np.int32)
     found_rows = np.empty(4 * 128, dtype=np.int32)
     inside = np.empty(128, dtype=np.int32)
-    places = np.empty(4 * 512, dtype=np.int32)
+    places = np.empty(3 * 1024, dtype=np.int32)
     spans = np.empty(2 * 512, dtype=np.int32)
     weights = np.empty(512, dtype=np.float64)
     share = np.empty(512, dtype=np.float64)
@@ -136,9 +136,11 @@ def judge(
             rows = get8(book, f.WEIGHT_ROWS)
             for i in range(rows):
                 put4(get8(work, f.STAMPS), i, 0)
-                put4(get8(work, f.LATEST), i, -1)
+                put4(get8(work, f.COVERED), i, 0)
             for i in range(get8(book, f.CONCEPT_COUNT)):
                 put4(get8(work, f.SEEN), i, 0)
+            for i in range(get8(book, f.CLASS_COUNT)):
+                put4(get8(work, f.CLASS_SEEN), i, 0)
         # Analysis.
         kinds = get8(work, f.KINDS)
         classify(book, text, length, kinds)
@@ -250,10 +252,10 @@ def judge(
             found_at,
             found,
             places.ctypes.data,
-            len(places) // 4,
+            len(places) // 3,
         )
-        while count > len(places) // 4:
-            places = np.empty(4 * count, dtype=np.int32)
+        while count > len(places) // 3:
+            places = np.empty(3 * count, dtype=np.int32)
             count = find_places(
                 book,
                 work,
@@ -265,14 +267,12 @@ def judge(
                 found_at,
                 found,
                 places.ctypes.data,
-                len(places) // 4,
+                len(places) // 3,
             )
-        cells = (deciding_end - deciding_start) * (code_count + 1)
+        cells = deciding_end - deciding_start + 1
         if len(share) < cells:
             share = np.empty(2 * cells, dtype=np.float64)
-        for i in range(cells):
-            share[i] = 0.0
-        share_out(book, work, deciding_start, places.ctypes.data, count, order, code_count, share.ctypes.data)
+        share_out(book, work, deciding_start, deciding_end, places.ctypes.data, count, share.ctypes.data)
         most = hits + found + words
         if len(weights) < most:
             weights = np.empty(2 * most, dtype=np.float64)
@@ -288,17 +288,17 @@ def judge(
             found,
             spans.ctypes.data,
         )
-        count = choose(
+        kept_count = choose(
             deciding_start,
             spans.ctypes.data,
             phrases,
             weights.ctypes.data,
-            order,
-            code_count,
             share.ctypes.data,
             kept.ctypes.data,
             kept_weights.ctypes.data,
         )
+        name_codes(book, work, places.ctypes.data, count, order, code_count, kept.ctypes.data, kept_count)
+        count = kept_count
         evidence = _larger(evidence, evidence_count + count)
         evidence_weights = _larger(evidence_weights, evidence_count + count)
         for i in range(count):

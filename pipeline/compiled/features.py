@@ -220,6 +220,34 @@ def hits_inside(hits: int, total: int, start: int, end: int, inside: int) -> int
 
 
 @kernel
+def classes_of_sentence(work: int, hits: int, total: int, first: int) -> tuple[int, int]:
+    """Classes of the sentence in which hit ``first`` of ``INSIDE`` stands, each with its first hit, into ``CLASS_ORDER``.
+
+    Returns how many, and the first hit of ``INSIDE`` behind the sentence.
+    """
+    inside = get8(work, f.INSIDE)
+    seen = get8(work, f.CLASS_SEEN)  # 0 for every class, before and after
+    order = get8(work, f.CLASS_ORDER)
+    sentence = get4(hits, 4 * get4(inside, first) + SENTENCE)
+    count = 0
+    at = first
+    while at < total:
+        hit = get4(inside, at)
+        if get4(hits, 4 * hit + SENTENCE) != sentence:
+            break
+        kind = get4(hits, 4 * hit + WHAT)
+        if get4(seen, kind) == 0:
+            put4(seen, kind, 1)
+            put4(order, 2 * count, kind)
+            put4(order, 2 * count + 1, hit)
+            count += 1
+        at += 1
+    for i in range(count):
+        put4(seen, get4(order, 2 * i), 0)
+    return count, at
+
+
+@kernel
 def concepts_inside(work: int, found: int, total: int, start: int, end: int) -> int:
     """Concepts within a window into ``ORDER``, as found, and the first find of each into ``FIRST_FOUND``; returns how many."""
     first = get8(work, f.FIRST_FOUND)
@@ -302,14 +330,19 @@ def window_rows(
         count = _add(get4(present, kind), stamps, stamp, rows, count)
         for j in range(i + 1, total):
             b = 4 * get4(inside, j)
-            if get4(hits, b + SENTENCE) != sentence:
+            if get4(hits, b + SENTENCE) != sentence or get4(hits, b + BEGIN) - a_end > near:
                 break
             other = get4(hits, b + WHAT)
-            if other == kind:
-                continue
-            if get4(hits, b + BEGIN) - a_end <= near:
+            if other != kind:
                 count = _add(get4(beside, kind * classes + other), stamps, stamp, rows, count)
-            count = _add(get4(together, kind * classes + other), stamps, stamp, rows, count)
+    kinds = get8(work, f.CLASS_ORDER)
+    first = 0
+    while first < total:
+        different, first = classes_of_sentence(work, hits, total, first)
+        for i in range(different):
+            for j in range(i):
+                row = get4(together, get4(kinds, 2 * i) * classes + get4(kinds, 2 * j))
+                count = _add(row, stamps, stamp, rows, count)
     total = concepts_inside(work, found, found_count, start, end)
     order = get8(work, f.ORDER)
     concept_count = get8(book, f.CONCEPT_COUNT)

@@ -45,7 +45,9 @@ from __future__ import annotations
     ROW_STARTS,
     STACK_ROWS,
     GROUPS,
-) = range(30, 43)
+    REQUIRING,
+    KIND_COUNT,
+) = range(30, 45)
 
 # Words.
 COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
@@ -169,8 +171,10 @@ FIELDS = 180
     FIRST_FOUND,
     STAMPS,
     ROW_LIST,
-    LATEST,
+    COVERED,
     TOTALS,
-    VALUES,
+    ALIVE,
+    CLASS_SEEN,
+    CLASS_ORDER,
     SCRATCH_FIELDS,
-) = range(44)
+) = range(46)

@@ -10,7 +10,7 @@ from . import fields as f
 from .folding import LEXICON_START, LEXICON_TERM
 from .jit import Array, kernel
 from .matcher import match_at, required_ahead
-from .memory import Book, get1, get4, get8, put4
+from .memory import Book, get1, get4, get8, lowest_bit, put4, put8
 from .patterns import FIRST_CLASS_PATTERN
 from .regex import WORD_BITS
 from .trie import Builder, has_pair, number_of, pair_bits, step
@@ -97,25 +97,41 @@ def _matching(book: int, work: int, text: int, length: int, position: int, free:
     """
     kinds = get8(work, f.KINDS)
     words = get8(book, f.FIRST_WORDS)
+    alive = get8(work, f.ALIVE)
     first = get8(book, f.FIRST) + 8 * words * get4(kinds, position)
     group = get8(work, f.GROUP)
     for word in range(words):
-        mask = get8(first, word)
-        program = word * WORD_BITS
+        mask = get8(first, word) & get8(alive, word)
         while mask != 0:
-            if mask & 1 and program >= FIRST_CLASS_PATTERN and position >= get4(free, program):
-                near, place = required_ahead(book, program, kinds, length, position, get4(looked, program))
-                put4(looked, program, place)
-                if near:
-                    end = match_at(book, program, kinds, text, length, position, get8(work, f.STACK))
-                    if end >= 0:
-                        put4(free, program, end)
-                        put4(group, 2 * size, end)
-                        put4(group, 2 * size + 1, get4(get8(book, f.PATTERN_CLASS), program - FIRST_CLASS_PATTERN))
-                        size += 1
-            mask >>= 1
-            program += 1
+            program = word * WORD_BITS + lowest_bit(mask)
+            mask &= mask - 1
+            if position < get4(free, program):
+                continue
+            near, place = required_ahead(book, program, kinds, length, position, get4(looked, program))
+            put4(looked, program, place)
+            if near:
+                end = match_at(book, program, kinds, text, length, position, get8(work, f.STACK))
+                if end >= 0:
+                    put4(free, program, end)
+                    put4(group, 2 * size, end)
+                    put4(group, 2 * size + 1, get4(get8(book, f.PATTERN_CLASS), program - FIRST_CLASS_PATTERN))
+                    size += 1
     return size
+
+
+@kernel
+def _find_alive(book: int, work: int, length: int) -> None:
+    """The class patterns for which the text holds the character they require, as bit masks into ``ALIVE``."""
+    kinds = get8(work, f.KINDS)
+    words = get8(book, f.FIRST_WORDS)
+    requiring = get8(book, f.REQUIRING)
+    for word in range(words):
+        mask = get8(requiring, get8(book, f.KIND_COUNT) * words + word)
+        for at in range(length):
+            mask |= get8(requiring, get4(kinds, at) * words + word)
+        if word == 0:
+            mask &= -1 << FIRST_CLASS_PATTERN
+        put8(get8(work, f.ALIVE), word, mask)
 
 
 @kernel
@@ -134,6 +150,7 @@ def find_hits(book: int, work: int, text: int, marks: int, length: int, breaks: 
         put4(last_end, i, -1)
     for i in range(2 * programs):
         put4(free, i, 0)
+    _find_alive(book, work, length)
     group = get8(work, f.GROUP)
     break_at = get8(work, f.BREAKS)
     count = 0

@@ -79,6 +79,8 @@ _alloca: Callable[..., Any] = cgutils.alloca_once_value
 LANES = 32  # floats that :func:`add_rows` sums side by side
 _VECTOR = 8
 _CACHE_LINE = 64
+_AHEAD = 8
+_PREFETCH = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
 
 
 def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: Any) -> Any:
@@ -91,7 +93,15 @@ def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: An
         sums = [_alloca(builder, zero) for _ in range(LANES // _VECTOR)]
         numbers = builder.inttoptr(rows_at, ir.IntType(32).as_pointer())
         size = builder.mul(width_of, ir.Constant(whole, 4))
+        fetch = cgutils.get_or_insert_function(builder.module, _PREFETCH, "llvm.prefetch.p0")
+        flags = [ir.Constant(ir.IntType(32), n) for n in (0, 3, 1)]  # to read, to keep, data
         with cgutils.for_range(builder, count_of) as loop:
+            # The rows lie far apart: fetch the one some places ahead. Behind the last, any address will do.
+            ahead = builder.gep(numbers, [builder.add(loop.index, ir.Constant(whole, _AHEAD))])
+            place = builder.add(table_at, builder.mul(builder.sext(builder.load(ahead), whole), size))
+            for line in range(0, 4 * LANES, _CACHE_LINE):
+                at = builder.inttoptr(builder.add(place, ir.Constant(whole, line)), ir.IntType(8).as_pointer())
+                builder.call(fetch, [at, *flags])
             row = builder.sext(builder.load(builder.gep(numbers, [loop.index])), whole)
             start = builder.inttoptr(builder.add(table_at, builder.mul(row, size)), floats.as_pointer())
             for part, total in enumerate(sums):
@@ -105,9 +115,20 @@ def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: An
     return types.void(*[types.int64] * 5), generate
 
 
+
+def _lowest(context: Any, bits: Any) -> Any:
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+# lowest_bit(bits): number of the lowest bit that is set, 64 for none.
+lowest_bit: Callable[[int], int] = intrinsic(_lowest)
 _made: Any = intrinsic(_sum)
 # add_rows(totals, table, width, rows, count): ``LANES`` doubles at ``totals`` become the sum over the first ``LANES`` floats of
-# rows of the table, whose rows are ``width`` floats long and whose numbers are the ``count`` int32 at ``rows``.
+# rows of the table, whose rows are ``width`` floats long and whose numbers are the ``count`` int32 at ``rows``. There must be
+# ``_AHEAD`` more int32 to read behind them.
 add_rows: Callable[[int, int, int, int, int], None] = _made
 
 _TYPES = {np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64, np.float32, np.float64)}

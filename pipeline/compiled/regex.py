@@ -43,7 +43,8 @@ class Regex:
 
     ``code`` rows of (operation, a, b, c); ``sets[set, class]`` membership; ``classes[code point]``; ``entries`` first row of each
     program; ``first[class, word]`` bit masks of programs that may begin there; ``required`` (set, least, most offset) of a
-    character every match holds, set -1 if none; ``rows`` and ``row_starts`` the set rows of look-around; ``groups`` number of
+    character every match holds, set -1 if none; ``requiring[class, word]`` bit masks of programs that require a character of
+    this class, and in a last row of those that require none; ``rows`` and ``row_starts`` the set rows of look-around; ``groups`` number of
     groups back references use; ``stack_rows`` the deepest a match can stack its choices.
     """
 
@@ -53,6 +54,7 @@ class Regex:
     entries: Array
     first: Array
     required: Array
+    requiring: Array
     rows: Array
     row_starts: Array
     groups: int
@@ -68,7 +70,9 @@ class Regex:
         book.number(f.PROGRAMS, len(self.entries))
         book.table(f.FIRST, self.first)
         book.number(f.FIRST_WORDS, self.first.shape[1])
+        book.number(f.KIND_COUNT, self.sets.shape[1])
         book.table(f.REQUIRED, self.required)
+        book.table(f.REQUIRING, self.requiring)
         book.table(f.ROWS, self.rows)
         book.table(f.ROW_STARTS, self.row_starts)
         book.number(f.STACK_ROWS, self.stack_rows)
@@ -211,6 +215,10 @@ def compile_patterns(patterns: Sequence[tuple[str, str]]) -> Regex:
     for number, (_, first, _) in enumerate(programs):
         member = sets[compiler.sets[first]].astype(bool)
         first_mask[member, number // WORD_BITS] |= 1 << (number % WORD_BITS)
+    requiring = np.zeros((sets.shape[1] + 1, max(1, words)), dtype=np.int64)
+    for number, (_, _, (wanted, _, _)) in enumerate(programs):
+        member = [-1] if wanted < 0 else np.flatnonzero(sets[wanted])
+        requiring[member, number // WORD_BITS] |= 1 << (number % WORD_BITS)
     return Regex(
         code=np.array(compiler.code, dtype=np.int32),
         sets=sets,
@@ -218,6 +226,7 @@ def compile_patterns(patterns: Sequence[tuple[str, str]]) -> Regex:
         entries=np.array([entry for entry, _, _ in programs], dtype=np.int32),
         first=first_mask,
         required=np.array([required for _, _, required in programs], dtype=np.int32),
+        requiring=requiring,
         rows=np.array([number for row in compiler.rows for number in row], dtype=np.int32),
         row_starts=np.cumsum([0, *map(len, compiler.rows)], dtype=np.int32),
         groups=compiler.group_count,

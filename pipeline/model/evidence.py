@@ -15,6 +15,7 @@ from .features import Document, occurrences
 KEEP = 3
 SHARE = 0.25
 LONGEST = 16
+DIGITS = 9  # of a weight; what is nothing beyond them is nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,10 @@ def explain(document: Document, window: tuple[int, int], artefact: Artefact, cod
     scored = []
     for s, e in candidates:
         weight = sum(share[s - start : e - start])
-        if weight > 0:
+        if round(weight, DIGITS) > 0:
             scored.append((weight, s, e))
     # Equal weights may differ in their last bits: rounded, they go by position on every machine and in every scorer.
-    scored.sort(key=lambda c: (-round(c[0], 9), c[1]))
+    scored.sort(key=lambda c: (-round(c[0], DIGITS), c[1]))
     kept: list[Span] = []
     for weight, s, e in scored:
         if len(kept) == KEEP or (kept and weight < SHARE * kept[0].weight):
