@@ -11,7 +11,6 @@ from .folding import (
     ALL_MARKS,
     BLANK,
     CHANGED,
-    GATE_START,
     HAN,
     IS_EMOJI,
     OLD,
@@ -21,17 +20,18 @@ from .folding import (
 )
 from .jit import Array, kernel
 from .memory import Book, get4, get8, get_double, put4, put8
-from .trie import Builder, has_pair, pair_bit, pair_bits, starts_at, step
+from .trie import Builder, pair_bit, pair_bits, starts_at, step
 
 _SHORT_LOOK = 2000
+_GATE_BITS = 1 << 16
 
 
 def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array) -> None:
-    """Put the triggers and the local words into their fields, and mark the characters that triggers begin with."""
-    marks[[ord(trigger[0]) for trigger in gate]] |= GATE_START
-    builder.strings(gate).enter(book, f.GATE)
+    """Put the triggers and the local words into their fields, and mark the characters that are triggers."""
+    trie = builder.strings(gate)
+    trie.enter(book, f.GATE)
     marks[[ord(trigger) for trigger in gate if len(trigger) == 1]] |= TRIGGER
-    book.table(f.GATE_PAIRS, pair_bits(gate))
+    book.table(f.GATE_PAIRS, pair_bits(*trie.pairs(), _GATE_BITS))
     rows = read_table("lexicon", "jurisdiction.tsv")
     words = [(word, place) for place, row in enumerate(rows) for word in row[1].split()]
     builder.strings([w for w, _ in words], [p for _, p in words]).enter(book, f.LOCAL_WORDS)
@@ -45,7 +45,7 @@ def passes(book: int, text: int, marks: int, length: int) -> bool:
     every = 0
     for at in range(length - 1):
         every |= get4(marks, at)
-        some |= pair_bit(pairs, get4(text, at), get4(text, at + 1))
+        some |= pair_bit(pairs, _GATE_BITS, get4(text, at), get4(text, at + 1))
     if length > 0:
         every |= get4(marks, length - 1)
     if every & TRIGGER:
@@ -53,8 +53,7 @@ def passes(book: int, text: int, marks: int, length: int) -> bool:
     if some == 0:
         return False
     for at in range(length - 1):
-        mark = get4(marks, at)
-        if mark & GATE_START and has_pair(pairs, text, at) and starts_at(book, f.GATE, text, at, length):
+        if pair_bit(pairs, _GATE_BITS, get4(text, at), get4(text, at + 1)) and starts_at(book, f.GATE, text, at, length):
             return True
     return False
 

@@ -6,6 +6,8 @@ is found is always a row of the weights, -1 where the model has none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..model.artefact import Artefact
@@ -18,12 +20,13 @@ from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
 from .memory import Book, get4, get8, put4
 from .patterns import CLAUSE_END
-from .trie import Builder, number_of, step
+from .trie import LEAF, Builder, number_of, pair_bit, pair_bits, step
 
 # A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and
 # where that one starts.
 WORD_START, WORD_END, WORD_ROW, PAIR_ROW, PREVIOUS = range(5)
 WORD = 5
+_PAIR_BITS = 1 << 18
 
 
 def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
@@ -32,16 +35,11 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
     settings = artefact.settings
     classes = lexicon().names
     names = concepts().names
-    blocks: dict[str, list[str]] = {letter: [] for letter in "cwb"}
-    for key in rows:
-        if len(key) > 1 and key[0] in blocks and (key[0] != "c" or len(key) - 1 <= settings.longest_gram):
-            if (key[0] == "w" and " " in key) or (key[0] == "b" and key.count(" ") != 1):
-                continue  # no text has such a word or pair
-            blocks[key[0]].append(key)
-    # No word holds a blank, so that words and pairs of words can share a trie.
-    for keys, field in ((blocks["c"], f.GRAMS), (blocks["w"] + blocks["b"], f.WORDS)):
-        trie = builder.strings([key[1:] for key in keys], [rows[key] for key in keys])
-        trie.enter_direct(book, field, len(rows))
+    grams = [key for key in rows if key[0] == "c" and 1 < len(key) <= settings.longest_gram + 1]
+    trie = builder.strings([key[1:] for key in grams], [rows[key] for key in grams])
+    trie.enter_direct(book, f.GRAMS, len(rows))
+    book.table(f.GRAM_PAIRS, pair_bits(*trie.pairs(), _PAIR_BITS))
+    _enter_words(book, builder, rows)
 
     def table(keys: list[str]) -> Array:
         return np.array([rows.get(key, -1) for key in keys], dtype=np.int32)
@@ -62,6 +60,27 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
     book.number(f.STRIDE, settings.window.stride)
 
 
+def _enter_words(book: Book, builder: Builder, rows: Mapping[str, int]) -> None:
+    """Number the words of single and double features, and enter their rows and those of the pairs by these numbers."""
+    singles: dict[str, int] = {}
+    doubles: dict[tuple[str, str], int] = {}
+    for key, row in rows.items():
+        parts = key[1:].split(" ")  # no word holds a blank
+        if key[0] == "w" and len(parts) == 1 and parts[0]:
+            singles[parts[0]] = row
+        elif key[0] == "b" and len(parts) == 2 and all(parts):
+            doubles[parts[0], parts[1]] = row
+    words = sorted({*singles, *(word for pair in doubles for word in pair)})
+    number = {word: i for i, word in enumerate(words)}
+    builder.strings(words).enter_direct(book, f.WORDS, len(words))
+    book.number(f.WORD_NUMBERS, len(words))
+    book.table(f.WORD_FEATURES, np.array([singles.get(word, -1) for word in words], dtype=np.int32))
+    edges = [(number[a] + 1) << 42 | (number[b] + 1) << 21 | row for (a, b), row in doubles.items()]
+    slots = builder.table(np.array(edges, dtype=np.int64))
+    book.table(f.WORD_PAIRS, slots)
+    book.number(f.WORD_PAIRS + 1, len(slots) - 1)
+
+
 @kernel
 def find_grams(book: int, text: int, length: int, grams: int, starts: int, seconds: int) -> None:
     """The n-grams the model knows, place by place; see ``GRAM_ROWS``. Line breaks count as blanks. ``seconds`` is scratch."""
@@ -69,15 +88,19 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int, secon
     slots = get8(book, f.GRAMS)
     mask = get8(book, f.GRAMS + 1)
     numbers = get8(book, f.GRAMS + 2)
+    pairs = get8(book, f.GRAM_PAIRS)
     # The first two steps from every place do not wait for each other; their states are kept in ``starts`` and ``seconds``.
     for start in range(length):
         char = get4(text, start)
         put4(starts, start, step(slots, mask, 0, BLANK if char == LINE else char))
     for start in range(length):
         state = get4(starts, start)
-        if state >= 0 and start + 1 < length and longest > 1:
+        if state >= 0 and longest > 1 and start + 1 < length and not state & LEAF:
             char = get4(text, start + 1)
-            state = step(slots, mask, state, BLANK if char == LINE else char)
+            char = BLANK if char == LINE else char
+            first = get4(text, start)
+            known = pair_bit(pairs, _PAIR_BITS, BLANK if first == LINE else first, char)
+            state = step(slots, mask, state, char) if known else -1
         else:
             state = -1
         put4(seconds, start, state)
@@ -94,7 +117,7 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int, secon
                 count += 1
             if at == start + 1:
                 state = get4(seconds, start)
-            elif at == length or at == start + longest:
+            elif at == length or at == start + longest or state & LEAF:
                 break
             else:
                 char = get4(text, at)
@@ -104,48 +127,43 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int, secon
 
 
 @kernel
-def _walk(slots: int, mask: int, state: int, text: int, start: int, end: int) -> int:
-    """The state behind ``text[start:end]``, or -1."""
-    for at in range(start, end):
-        if state < 0:
-            return -1
-        state = step(slots, mask, state, get4(text, at))
-    return state
-
-
-@kernel
 def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
     """Words with their rows; returns how many."""
     slots = get8(book, f.WORDS)
     mask = get8(book, f.WORDS + 1)
     numbers = get8(book, f.WORDS + 2)
+    rows = get8(book, f.WORD_FEATURES)
+    pairs = get8(book, f.WORD_PAIRS)
+    pair_mask = get8(book, f.WORD_PAIRS + 1)
     count = 0
     start = 0
-    behind = -1  # state behind the word before and a blank
+    before = -1  # number of the word before
     previous = -1
     while start < length:
         end = get4(ends, start)
-        row = -1
-        pair = -1
-        before = -1
+        at = count * WORD
+        put4(words, at + WORD_START, start)
+        put4(words, at + WORD_END, end)
+        put4(words, at + WORD_ROW, -1)
+        put4(words, at + PAIR_ROW, -1)
+        put4(words, at + PREVIOUS, -1)
         # Canonical white space is one blank or line break, always a word of its own.
         char = get4(text, start)
         if char != BLANK and char != LINE:
-            if previous >= 0:
-                before = previous
-                state = _walk(slots, mask, behind, text, start, end)
-                if state >= 0:
-                    pair = number_of(state, numbers)
-            behind = _walk(slots, mask, 0, text, start, end)
-            if behind >= 0:
-                row = number_of(behind, numbers)
-                behind = step(slots, mask, behind, BLANK)
+            state = 0
+            for place in range(start, end):
+                state = step(slots, mask, state, get4(text, place))
+                if state < 0 or (state & LEAF and place + 1 < end):
+                    state = -1
+                    break
+            number = number_of(state, numbers) if state >= 0 else -1
+            if number >= 0:
+                put4(words, at + WORD_ROW, get4(rows, number))
+                if before >= 0:
+                    put4(words, at + PAIR_ROW, step(pairs, pair_mask, before + 1, number + 1))
+            put4(words, at + PREVIOUS, previous)
+            before = number
             previous = start
-        put4(words, count * WORD + WORD_START, start)
-        put4(words, count * WORD + WORD_END, end)
-        put4(words, count * WORD + WORD_ROW, row)
-        put4(words, count * WORD + PAIR_ROW, pair)
-        put4(words, count * WORD + PREVIOUS, before)
         count += 1
         start = end
     return count

@@ -50,7 +50,7 @@ from __future__ import annotations
 ) = range(30, 45)
 
 # Words.
-COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
+COSTS, UNKNOWN_COST, FIRST_STATES, DICTIONARY_PAIRS = range(50, 54)
 
 # Lexicon and concepts; see lexemes.py.
 (
@@ -64,7 +64,7 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     GAPS,
     STEPS,
     MOST_AT_ONE_PLACE,
-    LEXICON_PAIRS,  # bits: whether a term may begin with two characters
+    LEXICON_PAIRS,  # bits, see trie.pair_bit
 ) = range(60, 71)
 
 # Features: rows of the weights for keys made of classes and concepts; see features.py.
@@ -81,7 +81,11 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     WHOLE,
     TARGET,
     STRIDE,
-) = range(80, 92)
+    GRAM_PAIRS,  # bits, see trie.pair_bit
+    WORD_NUMBERS,  # how many words have a number
+    WORD_FEATURES,  # row of each word, -1 for none
+    WORD_PAIRS,  # slots as of a trie: number of the first word + 1, of the second + 1, row; their mask follows
+) = range(80, 96)
 
 # Heads, signals; see scores.py.
 (
@@ -106,7 +110,7 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     CONTACT,
     OUT_OF_SCOPE,
     MOSTLY_TRADITIONAL,
-    GATE_PAIRS,  # bits: whether a trigger may begin with two characters
+    GATE_PAIRS,  # bits, see trie.pair_bit
     WEIGHT_WIDTH,  # heads, rounded up
 ) = range(100, 123)
 
@@ -121,7 +125,7 @@ COSTS, UNKNOWN_COST, FIRST_STATES = range(50, 53)
     DICTIONARY,
     LEXICON,
     GRAMS,
-    WORDS,  # words, and pairs of words with a blank between them
+    WORDS,
     GATE,
     LOCAL_WORDS,
     SURE_SPLITS,

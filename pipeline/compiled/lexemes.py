@@ -13,11 +13,12 @@ from .matcher import match_at, required_ahead
 from .memory import Book, get1, get4, get8, lowest_bit, put4, put8
 from .patterns import FIRST_CLASS_PATTERN
 from .regex import WORD_BITS
-from .trie import Builder, has_pair, number_of, pair_bits, step
+from .trie import LEAF, Builder, number_of, pair_bit, pair_bits, step
 
 # A hit and a concept found take a row of four: class or concept, start, end, and for hits the number of the sentence.
 WHAT, BEGIN, FINISH, SENTENCE = range(4)
 _FAR = 1 << 40
+_PAIR_BITS = 1 << 17
 
 
 def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
@@ -40,8 +41,9 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
         way_starts.append(len(ways))
     marks[[ord(term[0]) for term in words.terms]] |= LEXICON_START
     marks[[ord(term) for term in words.terms if len(term) == 1]] |= LEXICON_TERM
-    book.table(f.LEXICON_PAIRS, pair_bits(words.terms))
-    builder.strings(words.terms).enter_direct(book, f.LEXICON, len(words.terms))
+    trie = builder.strings(words.terms)
+    trie.enter_direct(book, f.LEXICON, len(words.terms))
+    book.table(f.LEXICON_PAIRS, pair_bits(*trie.pairs(), _PAIR_BITS))
     classes = [c for row in words.term_classes for c in row]
     book.table(f.TERM_CLASSES, np.array(classes, dtype=np.int32))
     book.table(f.TERM_CLASS_STARTS, np.cumsum([0, *map(len, words.term_classes)], dtype=np.int32))
@@ -64,8 +66,11 @@ def _starting(book: int, work: int, text: int, marks: int, start: int, length: i
     mark = get4(marks, start)
     if not mark & LEXICON_START:
         return 0
-    if not mark & LEXICON_TERM and not (start + 1 < length and has_pair(get8(book, f.LEXICON_PAIRS), text, start)):
-        return 0
+    if not mark & LEXICON_TERM:
+        if start + 1 >= length:
+            return 0
+        if not pair_bit(get8(book, f.LEXICON_PAIRS), _PAIR_BITS, get4(text, start), get4(text, start + 1)):
+            return 0
     group = get8(work, f.GROUP)
     slots = get8(book, f.LEXICON)
     mask = get8(book, f.LEXICON + 1)
@@ -75,7 +80,7 @@ def _starting(book: int, work: int, text: int, marks: int, start: int, length: i
     size = 0
     state = 0
     at = start
-    while at < length:
+    while at < length and not state & LEAF:
         state = step(slots, mask, state, get4(text, at))
         if state < 0:
             break

@@ -80,6 +80,7 @@ LANES = 32  # floats that :func:`add_rows` sums side by side
 _VECTOR = 8
 _CACHE_LINE = 64
 _AHEAD = 8
+_FACTOR = 0x9E3779B97F4A7C1  # odd
 _PREFETCH = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
 
 
@@ -123,6 +124,16 @@ def _lowest(context: Any, bits: Any) -> Any:
     return types.int64(types.int64), generate
 
 
+def _spread(context: Any, key: Any) -> Any:
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.ashr(builder.mul(arguments[0], ir.Constant(ir.IntType(64), _FACTOR)), ir.Constant(ir.IntType(64), 24))
+
+    return types.int64(types.int64), generate
+
+
+# spread(key): a hash of a number, any low bits of it. The product overflows on purpose, which numba's own may not: it lets
+# LLVM conclude that no overflow happens.
+spread: Callable[[int], int] = intrinsic(_spread)
 # lowest_bit(bits): number of the lowest bit that is set, 64 for none.
 lowest_bit: Callable[[int], int] = intrinsic(_lowest)
 _made: Any = intrinsic(_sum)

@@ -13,22 +13,25 @@ from ..errors import DataError, UsageError
 from . import fields as f
 from .jit import Array, kernel
 from .memory import Book, get4, get8, get_double, put4, put_double
-from .trie import Builder, Trie, code_points, step
+from .trie import LEAF, Builder, Trie, code_points, pair_bit, pair_bits, step
 
 _NO_WORD = 1.0
 _DIRECT = 0x10000
+_PAIR_BITS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
     """``words`` leads to states; ``costs[state]`` is the log probability of the word that ends there, 1 for none.
 
-    ``first_states[code point]``: the state behind a single character below 0x10000, -1 for none.
+    ``first_states[code point]``: the state behind a single character below 0x10000, -1 for none. States that no step leads out
+    of bear ``LEAF``, which is not part of their place in ``costs``.
     """
 
     words: Trie
     costs: Array
     first_states: Array
+    pairs: Array
     unknown: float
 
     def enter(self, book: Book) -> None:
@@ -37,6 +40,7 @@ class Dictionary:
         book.table(f.COSTS, self.costs)
         book.table(f.FIRST_STATES, self.first_states)
         book.table(f.UNKNOWN_COST, np.array([self.unknown]))
+        book.table(f.DICTIONARY_PAIRS, self.pairs)
 
 
 def load_dictionary(builder: Builder) -> Dictionary:
@@ -61,11 +65,15 @@ def load_dictionary(builder: Builder) -> Dictionary:
     words = builder.spans(chars, starts[order], word_ends[order], order.astype(np.int32))
     log_total = math.log(int(frequencies.sum()))
     costs = np.where(words.values >= 0, logs[which][words.values] - log_total, _NO_WORD)
-    edges = words.slots[(words.slots != 0) & (words.slots >> 42 == 0)]  # those of the root
+    if len(words.values) >= LEAF:
+        raise DataError(f"{path}: larger than the compiled scorer can hold; use the plain scorer.", code="E_DATA_DICTIONARY")
+    pairs = pair_bits(*words.pairs(), _PAIR_BITS)
+    slots = words.slots | LEAF * words.leaves()[words.slots & 0x1FFFFF] * (words.slots != 0)
+    edges = slots[(slots != 0) & (slots >> 42 == 0)]  # those of the root
     heads = edges >> 21 & 0x1FFFFF
     first_states = np.full(_DIRECT, -1, dtype=np.int32)
     first_states[heads[heads < _DIRECT]] = (edges & 0x1FFFFF)[heads < _DIRECT]
-    return Dictionary(Trie(words.slots, words.values[:1], words.place), costs, first_states, 0.0 - log_total)
+    return Dictionary(Trie(slots, words.values[:1], words.place), costs, first_states, pairs, 0.0 - log_total)
 
 
 def _path() -> Path:
@@ -124,6 +132,7 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
     mask = get8(book, f.DICTIONARY + 1)
     costs = get8(book, f.COSTS)
     first_states = get8(book, f.FIRST_STATES)
+    pairs = get8(book, f.DICTIONARY_PAIRS)
     unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
     start = 0
     while start < length:
@@ -141,8 +150,13 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             put4(ends, at, get4(first_states, char) if char < _DIRECT else step(slots, mask, 0, char))
         for at in range(start, end):
             state = get4(ends, at)
-            more = state >= 0 and at + 1 < end
-            put4(following, at, step(slots, mask, state, get4(text, at + 1)) if more else -1)
+            if state >= 0 and at + 1 < end and not state & LEAF:
+                # Of most pairs of characters no word begins, which bits in near memory tell.
+                char = get4(text, at + 1)
+                state = step(slots, mask, state, char) if pair_bit(pairs, _PAIR_BITS, get4(text, at), char) else -1
+            else:
+                state = -1
+            put4(following, at, state)
         put_double(best, end, 0.0)
         for at in range(end - 1, start - 1, -1):
             chosen = 0
@@ -150,7 +164,7 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             state = get4(ends, at)
             place = at
             while state >= 0:
-                cost = get_double(costs, state)
+                cost = get_double(costs, state & (LEAF - 1))
                 place += 1
                 if cost < _NO_WORD:
                     this = cost + get_double(best, place)
@@ -159,8 +173,10 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
                         value = this
                 if place == at + 1:
                     state = get4(following, at)
+                elif place < end and not state & LEAF:
+                    state = step(slots, mask, state, get4(text, place))
                 else:
-                    state = step(slots, mask, state, get4(text, place)) if place < end else -1
+                    state = -1
             put4(ends, at, 0)
             if chosen == 0:
                 chosen = at + 1

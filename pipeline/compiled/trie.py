@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError
 from .jit import Array, kernel
-from .memory import Book, get1, get4, get8
+from .memory import Book, get1, get4, get8, spread
 
 _CHAR_BITS = 21
-_PAIR_BITS = 1 << 16
 _STATE_MASK = (1 << 21) - 1
-_FACTOR = 0x9E3779B97F4A7C1  # odd; spreads the keys
+_PAIR_FACTOR = 40503
+LEAF = 1 << 20  # in the number of a state that no step leads out of, where a trie was entered with such numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,18 @@ class Trie:
     def enter_direct(self, book: Book, field: int, numbers: int) -> None:
         """The same, with states renamed to 1 + their value, so that none need be looked up; see :func:`number_of`.
 
-        ``numbers``: how many values there can be, each of at most one key.
+        States that no step leads out of bear ``LEAF``. ``numbers``: how many values there can be, each of at most one key.
         """
         names = np.where(self.values >= 0, self.values + 1, 0)
         unnamed = np.flatnonzero(self.values < 0)
         names[unnamed[1:]] = numbers + np.arange(1, len(unnamed))  # the first is the root, and stays 0
-        if numbers + len(unnamed) > _STATE_MASK:
+        if numbers + len(unnamed) >= LEAF:
             raise DataError("a table is larger than the compiled scorer can hold; use the plain scorer.")
         edges = self.slots[self.slots != 0]
         char = edges >> _CHAR_BITS & _STATE_MASK
         names = names.astype(np.int64)
-        renamed = names[edges >> 42] << 42 | char << _CHAR_BITS | names[edges & _STATE_MASK]
+        following = names[edges & _STATE_MASK] | LEAF * self.leaves()[edges & _STATE_MASK]
+        renamed = names[edges >> 42] << 42 | char << _CHAR_BITS | following
         slots = np.zeros_like(self.slots)
         self.place(renamed, slots)
         book.table(field, slots)
@@ -52,11 +53,27 @@ class Trie:
         book.number(field + 2, numbers)
 
 
+    def leaves(self) -> Array:
+        """1 for each state that no step leads out of, else 0."""
+        leaves = np.ones(len(self.values), dtype=np.int64)
+        leaves[self.slots[self.slots != 0] >> 42] = 0
+        return leaves
+
+    def pairs(self) -> tuple[Array, Array]:
+        """First and second characters of all keys of two characters or more."""
+        edges = self.slots[self.slots != 0]
+        first = np.zeros(len(self.values), dtype=np.int64)
+        root = edges[edges >> 42 == 0]
+        first[root & _STATE_MASK] = root >> _CHAR_BITS & _STATE_MASK
+        firsts = first[edges >> 42]
+        return firsts[firsts != 0], (edges >> _CHAR_BITS & _STATE_MASK)[firsts != 0]
+
+
 @kernel
 def step(slots: int, mask: int, state: int, char: int) -> int:
     """The state behind ``char``, or -1. ``slots`` is an address."""
     key = (state << _CHAR_BITS) | char
-    at = ((key * _FACTOR) >> 24) & mask
+    at = spread(key) & mask
     while True:
         slot = get8(slots, at)
         if slot == 0:
@@ -69,7 +86,8 @@ def step(slots: int, mask: int, state: int, char: int) -> int:
 @kernel
 def number_of(state: int, numbers: int) -> int:
     """Value of a state of a trie entered by ``enter_direct``, or -1."""
-    return state - 1 if state <= numbers else -1
+    name = state & (LEAF - 1)
+    return name - 1 if name <= numbers else -1
 
 
 @kernel
@@ -126,7 +144,7 @@ def starts_at(book: int, trie: int, text: int, start: int, length: int) -> bool:
 @kernel
 def _place(slots: Array, slot: int) -> None:
     mask = len(slots) - 1
-    at = (((slot >> 21) * _FACTOR) >> 24) & mask
+    at = spread(slot >> 21) & mask
     while slots[at] != 0:
         at = (at + 1) & mask
     slots[at] = slot
@@ -169,27 +187,19 @@ def code_points(text: str) -> Array:
     return np.frombuffer(bytearray(text.encode("utf-32-le", "surrogatepass")), dtype=np.int32)
 
 
-def pair_bits(keys: Iterable[str]) -> Array:
-    """Bits that tell whether a key of two characters or more may begin with two; see :func:`has_pair`."""
-    bits = np.zeros(_PAIR_BITS // 8, dtype=np.uint8)
-    for key in keys:
-        if len(key) > 1:
-            bit = (ord(key[0]) * 31 + ord(key[1])) & (_PAIR_BITS - 1)
-            bits[bit >> 3] |= 1 << (bit & 7)
+def pair_bits(firsts: Array, seconds: Array, size: int) -> Array:
+    """``size`` bits, a power of two, that tell whether a key may begin with two characters; see :func:`pair_bit`."""
+    bits = np.zeros(size // 8, dtype=np.uint8)
+    places = (firsts * _PAIR_FACTOR + seconds) & (size - 1)
+    np.bitwise_or.at(bits, places >> 3, (1 << (places & 7)).astype(np.uint8))
     return bits
 
 
 @kernel
-def pair_bit(bits: int, first: int, second: int) -> int:
+def pair_bit(bits: int, size: int, first: int, second: int) -> int:
     """1 if a key may begin with two characters, 0 if none does."""
-    bit = (first * 31 + second) & (_PAIR_BITS - 1)
+    bit = (first * _PAIR_FACTOR + second) & (size - 1)
     return get1(bits, bit >> 3) >> (bit & 7) & 1
-
-
-@kernel
-def has_pair(bits: int, text: int, at: int) -> bool:
-    """Whether a key may begin with the characters at ``at`` and ``at + 1``."""
-    return pair_bit(bits, get4(text, at), get4(text, at + 1)) != 0
 
 
 class Builder:
@@ -208,6 +218,12 @@ class Builder:
         ends = np.cumsum([0, *map(len, keys)], dtype=np.int64)
         values = np.arange(len(keys)) if numbers is None else np.array(numbers)
         return self.spans(code_points("".join(keys)), ends[:-1], ends[1:], values.astype(np.int32))
+
+    def table(self, edges: Array) -> Array:
+        """Slots that hold ``edges``, each a state, a character and the state behind it as in ``Trie.slots``."""
+        slots = np.zeros(_size(len(edges) + 1), dtype=np.int64)
+        self._rehash(edges, slots)
+        return slots
 
     def spans(self, chars: Array, starts: Array, ends: Array, numbers: Array) -> Trie:
         """Trie of the keys ``chars[start:end]``."""
