@@ -13,6 +13,7 @@ from .disguise_tables import (
     ASCII_LAST,
     EMOJI_BETWEEN,
     EXACT,
+    HIDDEN_BITS,
     HOMOPHONE,
     KNOWN_SPELLING,
     LONGEST_SYLLABLE,
@@ -21,11 +22,11 @@ from .disguise_tables import (
     SEPARATED,
     SPLIT_CHARACTER,
 )
-from .folding import EMOJI_CODE, LETTER, LINE, SEPARATOR, SOUND_MASK, SPELLING_START, SPLIT_START, TERM_START
+from .folding import ALONE, EMOJI_CODE, LETTER, LINE, SEPARATOR, SOUND_MASK, SPELLING_START, SPLIT_START, TERM_START
 from .jit import kernel
 from .memory import get1, get4, get8, put4
 from .segmentation import is_alphanumeric
-from .trie import exact, longest_at, starts_at
+from .trie import exact, longest_at, pair_bit, starts_at
 
 # Columns of a candidate or an accepted disguise.
 START, END, TERM, KIND, UNIT, SPELLING, ACCEPTED = range(7)
@@ -91,24 +92,21 @@ def _heard_otherwise(book: int, text: int, marks: int, length: int, heard: int) 
 
 
 @kernel
-def may_hold(book: int, text: int, marks: int, length: int, every: int, heard: int) -> bool:
-    """As ``disguise._may_hold``. ``every``: all marks of the text together; ``heard``: scratch for its sounds."""
-    if every & SOUND_MASK or every & TERM_START:
-        pairs = get8(book, f.SOUND_PAIRS)
-        sounds = get8(book, f.SOUND_COUNT)
-        row = pairs  # of the sound before
-        any_pair = 0
-        for at in range(length):
-            mark = get4(marks, at)
-            sound = mark & SOUND_MASK
-            # No branch: which characters are mute is hard to predict.
-            mute = sound == 0 and mark & SEPARATOR != 0
-            any_pair |= get1(row, sound) & (0 if mute else 1)
-            row = row if mute else pairs + sounds * sound
-        # A row of one sound counts before any character, and before none.
-        if any_pair | get1(row, _OUTSIDE) and _heard_otherwise(book, text, marks, length, heard):
-            return True
+def may_hold(book: int, text: int, marks: int, length: int, every: int, sounds: int, heard: int) -> bool:
+    """As ``disguise._may_hold``.
+
+    ``every``: all marks of the text together; ``sounds``: not 0 if two sounds stand side by side of which a key term may begin;
+    ``heard``: scratch for its sounds.
+    """
+    if sounds and every & (SOUND_MASK | TERM_START) and _heard_otherwise(book, text, marks, length, heard):
+        return True
     if not every & (LETTER | SPLIT_START | SPELLING_START):
+        return False
+    pairs = get8(book, f.HIDDEN_PAIRS)
+    some = every & ALONE
+    for at in range(length - 1):
+        some |= pair_bit(pairs, HIDDEN_BITS, get4(text, at), get4(text, at + 1))
+    if some == 0:
         return False
     for at in range(length):
         mark = get4(marks, at)

@@ -11,19 +11,22 @@ from .folding import (
     ALL_MARKS,
     BLANK,
     CHANGED,
+    GATE_BITS,
     HAN,
     IS_EMOJI,
     OLD,
+    SOUNDS,
     TRADITIONAL,
     TRIGGER,
+    TRIGGERS,
     canonicalise,
+    look_for_pairs,
 )
 from .jit import Array, kernel
 from .memory import Book, get4, get8, get_double, put4, put8
 from .trie import Builder, pair_bit, pair_bits, starts_at, step
 
 _SHORT_LOOK = 2000
-_GATE_BITS = 1 << 16
 
 
 def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array) -> None:
@@ -31,29 +34,22 @@ def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array
     trie = builder.strings(gate)
     trie.enter(book, f.GATE)
     marks[[ord(trigger) for trigger in gate if len(trigger) == 1]] |= TRIGGER
-    book.table(f.GATE_PAIRS, pair_bits(*trie.pairs(), _GATE_BITS))
+    book.table(f.GATE_PAIRS, pair_bits(*trie.pairs(), GATE_BITS))
     rows = read_table("lexicon", "jurisdiction.tsv")
     words = [(word, place) for place, row in enumerate(rows) for word in row[1].split()]
     builder.strings([w for w, _ in words], [p for _, p in words]).enter(book, f.LOCAL_WORDS)
 
 
 @kernel
-def passes(book: int, text: int, marks: int, length: int) -> bool:
-    """Whether the text holds a trigger."""
-    pairs = get8(book, f.GATE_PAIRS)
-    some = 0
-    every = 0
-    for at in range(length - 1):
-        every |= get4(marks, at)
-        some |= pair_bit(pairs, _GATE_BITS, get4(text, at), get4(text, at + 1))
-    if length > 0:
-        every |= get4(marks, length - 1)
+def passes(book: int, text: int, length: int, every: int, triggers: int) -> bool:
+    """Whether the text holds a trigger. ``every``: its marks together; ``triggers``: 0 if none of two characters begins in it."""
     if every & TRIGGER:
         return True
-    if some == 0:
+    if triggers == 0:
         return False
+    pairs = get8(book, f.GATE_PAIRS)
     for at in range(length - 1):
-        if pair_bit(pairs, _GATE_BITS, get4(text, at), get4(text, at + 1)) and starts_at(book, f.GATE, text, at, length):
+        if pair_bit(pairs, GATE_BITS, get4(text, at), get4(text, at + 1)) and starts_at(book, f.GATE, text, at, length):
             return True
     return False
 
@@ -181,7 +177,7 @@ def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
     """Canonical text of a raw one; returns its length, or -1 if there is not room enough.
 
     ``outcome`` (int64) gets: whether it stands in the ``NEW_…`` fields, whether it differs from the raw text, whether it is
-    mostly traditional.
+    mostly traditional, and what :func:`passes` wants to know.
     """
     text = get8(work, f.TEXT)
     marks = get8(work, f.TEXT_MARKS)
@@ -192,7 +188,7 @@ def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
         return -1
     replaced = False
     every = get8(facts, ALL_MARKS)
-    if may_hold(book, text, marks, length, every, get8(work, f.HEARD)):
+    if may_hold(book, text, marks, length, every, get8(facts, SOUNDS), get8(work, f.HEARD)):
         accepted = find_disguises(book, work, text, marks, length, every)
         if accepted:
             replaced = True
@@ -217,6 +213,13 @@ def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
     put8(outcome, 0, replaced)
     put8(outcome, 1, changed)
     put8(outcome, 2, traditional)
+    if replaced or every & IS_EMOJI:
+        every = 0
+        for at in range(length):
+            every |= get4(marks, at)
+        look_for_pairs(book, text, marks, length, facts)
+    put8(outcome, 3, every)
+    put8(outcome, 4, get8(facts, TRIGGERS))
     return length
 
 

@@ -11,10 +11,10 @@ from ..resources import read_table
 from ..text import disguise as plain
 from ..text.pinyin import fold_syllable, spellings_of
 from . import fields as f
-from .folding import BARE, COMMON, SOUND_MASK, SPELLING_START, SPLIT_START, TERM_START
+from .folding import ALONE, BARE, COMMON, SOUND_MASK, SPELLING_START, SPLIT_START, TERM_START
 from .jit import Array
 from .memory import Book
-from .trie import Builder
+from .trie import Builder, pair_bits
 
 KINDS = (
     "separator",
@@ -42,6 +42,7 @@ KINDS = (
 ) = range(10)
 
 LONGEST_SYLLABLE = 6  # letters
+HIDDEN_BITS = 1 << 16
 ASCII_FIRST, ASCII_LAST, ONE_TO_ONE, DOUBTFUL = 1, 2, 4, 8  # flags of a listed spelling
 IN_CONTEXT, EXACT = 1, 2  # flags of a term
 
@@ -63,7 +64,7 @@ def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ..
         if term not in numbers:
             numbers[term] = len(names)
             names.append(term)
-    _enter_sounds(book, builder, sound, numbers)
+    _enter_sounds(book, builder, marks, sound, numbers)
     spellings = tables.spelling_list
     for keys, bit in ((tables.terms, TERM_START), (spellings, SPELLING_START), (tuple(tables.split), SPLIT_START)):
         marks[[ord(key[0]) for key in keys]] |= bit
@@ -94,7 +95,7 @@ def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ..
     return tuple(names)
 
 
-def _enter_sounds(book: Book, builder: Builder, sound: dict[str, int], numbers: dict[str, int]) -> None:
+def _enter_sounds(book: Book, builder: Builder, marks: Array, sound: dict[str, int], numbers: dict[str, int]) -> None:
     """Tables of what syllables and rows of them mean."""
     tables = plain._tables()
     sequences: dict[str, list[int]] = {}
@@ -129,6 +130,9 @@ def _enter_sounds(book: Book, builder: Builder, sound: dict[str, int], numbers: 
     book.number(f.SOUND_COUNT, count)
     builder.strings(tuple(spelt), tuple(spelt.values())).enter(book, f.SYLLABLES)
     builder.strings(sorted(letters)).enter(book, f.LETTERS)
+    hidden = (*letters, *tables.split, *tables.spelling_list)
+    marks[[ord(key) for key in hidden if len(key) == 1]] |= ALONE
+    book.table(f.HIDDEN_PAIRS, pair_bits(*builder.strings(hidden).pairs(), HIDDEN_BITS))
 
 
 def _numbers(values: Iterable[int]) -> Array:

@@ -95,7 +95,7 @@ def judge(
     fixed = np.empty(lay_out_fixed(book, work, 0), dtype=np.int32)
     lay_out_fixed(book, work, fixed.ctypes.data)
     ready = False  # whether STAMPS, COVERED and the like are filled
-    outcome = np.zeros(3, dtype=np.int64)
+    outcome = np.zeros(5, dtype=np.int64)
     result = outcome.ctypes.data
     hit_rows = np.empty(4 * 128, dtype=np.int32)
     found_rows = np.empty(4 * 128, dtype=np.int32)
@@ -127,7 +127,7 @@ def judge(
         if traditional:
             flag |= IS_TRADITIONAL
             jurisdiction[number] = place_of(book, text, length)
-        if not passes(book, text, marks, length):
+        if not passes(book, text, length, outcome[3], outcome[4]):
             flags[number] = flag | GATED
             continue
 

@@ -20,7 +20,7 @@ from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
 from .memory import Book, get4, get8, put4
 from .patterns import CLAUSE_END
-from .trie import LEAF, Builder, number_of, pair_bit, pair_bits, step
+from .trie import LEAF, Builder, first_step, number_of, pair_bit, pair_bits, step
 
 # A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and
 # where that one starts.
@@ -37,7 +37,7 @@ def enter_features(book: Book, builder: Builder, artefact: Artefact) -> None:
     names = concepts().names
     grams = [key for key in rows if key[0] == "c" and 1 < len(key) <= settings.longest_gram + 1]
     trie = builder.strings([key[1:] for key in grams], [rows[key] for key in grams])
-    trie.enter_direct(book, f.GRAMS, len(rows))
+    book.column(f.CHARACTERS, f.GRAM_STATE, trie.enter_direct(book, f.GRAMS, len(rows)))
     book.table(f.GRAM_PAIRS, pair_bits(*trie.pairs(), _PAIR_BITS))
     _enter_words(book, builder, rows)
 
@@ -72,8 +72,7 @@ def _enter_words(book: Book, builder: Builder, rows: Mapping[str, int]) -> None:
             doubles[parts[0], parts[1]] = row
     words = sorted({*singles, *(word for pair in doubles for word in pair)})
     number = {word: i for i, word in enumerate(words)}
-    builder.strings(words).enter_direct(book, f.WORDS, len(words))
-    book.number(f.WORD_NUMBERS, len(words))
+    book.column(f.CHARACTERS, f.WORD_STATE, builder.strings(words).enter_direct(book, f.WORDS, len(words)))
     book.table(f.WORD_FEATURES, np.array([singles.get(word, -1) for word in words], dtype=np.int32))
     edges = [(number[a] + 1) << 42 | (number[b] + 1) << 21 | row for (a, b), row in doubles.items()]
     slots = builder.table(np.array(edges, dtype=np.int64))
@@ -89,10 +88,11 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int, secon
     mask = get8(book, f.GRAMS + 1)
     numbers = get8(book, f.GRAMS + 2)
     pairs = get8(book, f.GRAM_PAIRS)
+    characters = get8(book, f.CHARACTERS)
     # The first two steps from every place do not wait for each other; their states are kept in ``starts`` and ``seconds``.
     for start in range(length):
         char = get4(text, start)
-        put4(starts, start, step(slots, mask, 0, BLANK if char == LINE else char))
+        put4(starts, start, first_step(characters, f.GRAM_STATE, slots, mask, BLANK if char == LINE else char))
     for start in range(length):
         state = get4(starts, start)
         if state >= 0 and longest > 1 and start + 1 < length and not state & LEAF:
@@ -135,6 +135,7 @@ def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
     rows = get8(book, f.WORD_FEATURES)
     pairs = get8(book, f.WORD_PAIRS)
     pair_mask = get8(book, f.WORD_PAIRS + 1)
+    characters = get8(book, f.CHARACTERS)
     count = 0
     start = 0
     before = -1  # number of the word before
@@ -150,12 +151,11 @@ def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
         # Canonical white space is one blank or line break, always a word of its own.
         char = get4(text, start)
         if char != BLANK and char != LINE:
-            state = 0
-            for place in range(start, end):
-                state = step(slots, mask, state, get4(text, place))
-                if state < 0 or (state & LEAF and place + 1 < end):
-                    state = -1
-                    break
+            state = first_step(characters, f.WORD_STATE, slots, mask, char)
+            place = start + 1
+            while place < end and state >= 0:
+                state = -1 if state & LEAF else step(slots, mask, state, get4(text, place))
+                place += 1
             number = number_of(state, numbers) if state >= 0 else -1
             if number >= 0:
                 put4(words, at + WORD_ROW, get4(rows, number))

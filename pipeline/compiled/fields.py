@@ -11,7 +11,11 @@ from __future__ import annotations
     LOWER_FROM,
     LOWER_TO,
     LOWER_COUNT,
-) = range(7)
+    CHARACTERS,  # a row for each code point below memory.DIRECT, columns below
+    HIDDEN_PAIRS,  # bits, see trie.pair_bit
+) = range(9)
+# The states behind the character alone in the dictionary and in the tries of features, and its class in regular expressions.
+DICTIONARY_STATE, GRAM_STATE, WORD_STATE, KIND = range(4)
 
 # Disguises. Terms are numbered: key terms first, then other meanings of listed spellings.
 (
@@ -50,7 +54,7 @@ from __future__ import annotations
 ) = range(30, 45)
 
 # Words.
-COSTS, UNKNOWN_COST, FIRST_STATES, DICTIONARY_PAIRS = range(50, 54)
+COST_NUMBERS, COSTS, UNKNOWN_COST, DICTIONARY_PAIRS = range(50, 54)
 
 # Lexicon and concepts; see lexemes.py.
 (
@@ -82,10 +86,9 @@ COSTS, UNKNOWN_COST, FIRST_STATES, DICTIONARY_PAIRS = range(50, 54)
     TARGET,
     STRIDE,
     GRAM_PAIRS,  # bits, see trie.pair_bit
-    WORD_NUMBERS,  # how many words have a number
     WORD_FEATURES,  # row of each word, -1 for none
     WORD_PAIRS,  # slots as of a trie: number of the first word + 1, of the second + 1, row; their mask follows
-) = range(80, 96)
+) = range(80, 95)
 
 # Heads, signals; see scores.py.
 (

@@ -11,7 +11,8 @@ from ..text.characters import EMOJI, canonical_of
 from ..text.disguise import SEPARATORS
 from . import fields as f
 from .jit import Array, kernel
-from .memory import Book, get4, get8, put4, put8
+from .memory import Book, get1, get4, get8, put4, put8
+from .trie import pair_bit
 
 TOP = 0x110000
 EMOJI_CODE = ord(EMOJI)
@@ -25,6 +26,7 @@ LETTER = 1 << 14
 TERM_START = 1 << 15
 SPELLING_START = 1 << 16
 SPLIT_START = 1 << 17
+ALONE = 1 << 18  # a spelling, a component or a syllable by itself
 LEXICON_START = 1 << 19
 HAN = 1 << 20
 GAP = 1 << 21
@@ -118,7 +120,8 @@ def _rank(char: int) -> int:
 
 
 # Columns of the facts that :func:`canonicalise` leaves.
-CHANGED, ALL_MARKS = range(2)
+CHANGED, ALL_MARKS, SOUNDS, TRIGGERS = range(4)
+GATE_BITS = 1 << 16
 
 
 @kernel
@@ -127,7 +130,8 @@ def canonicalise(
 ) -> int:
     """Canonical characters of a raw text (int32), their marks and their raw spans; returns how many.
 
-    ``facts`` (int64) gets whether anything changed, and all marks together. Returns -1 if ``room`` is too small.
+    ``facts`` (int64) gets whether anything changed, all marks together, and what :func:`look_for_pairs` gives. Returns -1 if
+    ``room`` is too small.
     """
     if size > room:
         return -1
@@ -137,6 +141,13 @@ def canonicalise(
     lost = 0  # negative if a character becomes none or several
     gaps = 0  # whether two gap characters stand side by side
     before = 0
+    last = 0
+    triggers = 0
+    gate = get8(book, f.GATE_PAIRS)
+    pairs = get8(book, f.SOUND_PAIRS)
+    width = get8(book, f.SOUND_COUNT)
+    row = pairs  # of the sound before
+    sounds = 0
     for index in range(size):
         char = get4(raw, index)
         entry = get8(fold, char)
@@ -149,6 +160,13 @@ def canonicalise(
         every |= mark
         gaps |= mark & before
         before = mark
+        # The rest as look_for_pairs does it.
+        triggers |= pair_bit(gate, GATE_BITS, last, code)
+        last = code
+        sound = mark & SOUND_MASK
+        mute = sound == 0 and mark & SEPARATOR != 0
+        sounds |= get1(row, sound) & (0 if mute else 1)
+        row = row if mute else pairs + width * sound
     if lost < 0 or gaps & GAP:
         return _canonicalise_slowly(book, raw, size, text, marks, starts, ends, room, facts)
     for index in range(size):
@@ -156,13 +174,40 @@ def canonicalise(
         put4(ends, index, index + 1)
     put8(facts, CHANGED, 1 if differs else 0)
     put8(facts, ALL_MARKS, every)
+    put8(facts, SOUNDS, sounds | get1(row, 0))
+    put8(facts, TRIGGERS, triggers)
     return size
 
 
 @kernel
-def _put(
-    text: int, marks: int, starts: int, ends: int, count: int, char: int, mark: int, index: int, gap: bool
-) -> int:
+def look_for_pairs(book: int, text: int, marks: int, length: int, facts: int) -> None:
+    """Put into ``facts`` whether key terms may be heard in a text, and whether a trigger may begin in it.
+
+    Both look at what stands side by side, without branches, for what ordinary text holds is hard to predict.
+    """
+    gate = get8(book, f.GATE_PAIRS)
+    pairs = get8(book, f.SOUND_PAIRS)
+    width = get8(book, f.SOUND_COUNT)
+    row = pairs  # of the sound before
+    last = 0
+    sounds = 0
+    triggers = 0
+    for at in range(length):
+        char = get4(text, at)
+        triggers |= pair_bit(gate, GATE_BITS, last, char)
+        last = char
+        mark = get4(marks, at)
+        sound = mark & SOUND_MASK
+        mute = sound == 0 and mark & SEPARATOR != 0
+        sounds |= get1(row, sound) & (0 if mute else 1)
+        row = row if mute else pairs + width * sound
+    # A row of one sound counts before any character, and before none.
+    put8(facts, SOUNDS, sounds | get1(row, 0))
+    put8(facts, TRIGGERS, triggers)
+
+
+@kernel
+def _put(text: int, marks: int, starts: int, ends: int, count: int, char: int, mark: int, index: int, gap: bool) -> int:
     """Add a character, or merge it with the gap before it; returns how many there are."""
     if mark & GAP and gap:
         put4(ends, count - 1, index + 1)
@@ -211,4 +256,5 @@ def _canonicalise_slowly(
             gap = mark & GAP != 0
     put8(facts, CHANGED, 1)
     put8(facts, ALL_MARKS, every)
+    look_for_pairs(book, text, marks, count, facts)
     return count

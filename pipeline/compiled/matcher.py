@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import fields as f
 from .jit import kernel
-from .memory import get1, get2, get4, get8, put4, put8
+from .memory import CHARACTER, DIRECT, get1, get2, get4, get8, put4, put8
 from .regex import (
     BACKREF,
     BEHIND,
@@ -31,9 +31,12 @@ _CHOICE, _COUNTED_DOWN, _COUNTED_UP, _GROUP = 0, 1, 2, 3
 @kernel
 def classify(book: int, text: int, length: int, kinds: int) -> None:
     """Class of each character into ``kinds``."""
+    characters = get8(book, f.CHARACTERS)
     classes = get8(book, f.CLASSES)
     for at in range(length):
-        put4(kinds, at, get2(classes, get4(text, at)))
+        char = get4(text, at)
+        kind = get4(characters, char * CHARACTER + f.KIND) if char < DIRECT else get2(classes, char)
+        put4(kinds, at, kind)
 
 
 @kernel

@@ -79,6 +79,8 @@ _alloca: Callable[..., Any] = cgutils.alloca_once_value
 LANES = 32  # floats that :func:`add_rows` sums side by side
 _VECTOR = 8
 _CACHE_LINE = 64
+DIRECT = 0x10000  # code points that the table of characters holds
+CHARACTER = 8  # int32 a row of it
 _AHEAD = 8
 _FACTOR = 0x9E3779B97F4A7C1  # odd
 _PREFETCH = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
@@ -116,7 +118,6 @@ def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: An
     return types.void(*[types.int64] * 5), generate
 
 
-
 def _lowest(context: Any, bits: Any) -> Any:
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -126,7 +127,9 @@ def _lowest(context: Any, bits: Any) -> Any:
 
 def _spread(context: Any, key: Any) -> Any:
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.ashr(builder.mul(arguments[0], ir.Constant(ir.IntType(64), _FACTOR)), ir.Constant(ir.IntType(64), 24))
+        return builder.ashr(
+            builder.mul(arguments[0], ir.Constant(ir.IntType(64), _FACTOR)), ir.Constant(ir.IntType(64), 24)
+        )
 
     return types.int64(types.int64), generate
 
@@ -160,6 +163,7 @@ class Book:
     def __init__(self, size: int) -> None:
         self._fields = np.zeros(size, dtype=np.int64)
         self._tables: list[Array] = []
+        self._characters: Array | None = None
 
     @property
     def address(self) -> int:
@@ -177,6 +181,17 @@ class Book:
         kept = _aligned(table)
         self._tables.append(kept)
         self._fields[field] = kept.ctypes.data
+
+    def column(self, field: int, number: int, values: Array) -> None:
+        """Set a column of the table of characters to ``values`` (int32) of the code points below ``DIRECT``.
+
+        One row holds what is looked up of a character, so that it takes one step to distant memory rather than several.
+        """
+        if self._characters is None:
+            self._characters = _aligned(np.full((DIRECT, CHARACTER), -1, dtype=np.int32))
+            self._tables.append(self._characters)
+            self._fields[field] = self._characters.ctypes.data
+        self._characters[:, number] = values
 
     def size(self) -> int:
         """Bytes of all tables."""

@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import DataError
 from . import fields as f
 from .jit import Array
-from .memory import Book
+from .memory import DIRECT, Book
 
 # The parser of the standard library; its tree has been the same since Python 2.
 _parse: Callable[[str], Any] = re._parser.parse  # type: ignore[attr-defined]
@@ -66,6 +66,7 @@ class Regex:
         book.table(f.SETS, self.sets)
         book.number(f.SET_WIDTH, self.sets.shape[1])
         book.table(f.CLASSES, self.classes)
+        book.column(f.CHARACTERS, f.KIND, self.classes[:DIRECT].astype(np.int32))
         book.table(f.ENTRIES, self.entries)
         book.number(f.PROGRAMS, len(self.entries))
         book.table(f.FIRST, self.first)

@@ -12,33 +12,33 @@ import numpy as np
 from ..errors import DataError, UsageError
 from . import fields as f
 from .jit import Array, kernel
-from .memory import Book, get4, get8, get_double, put4, put_double
-from .trie import LEAF, Builder, Trie, code_points, pair_bit, pair_bits, step
+from .memory import Book, get2, get4, get8, get_double, put4, put_double
+from .trie import LEAF, Builder, Trie, code_points, first_states, first_step, pair_bit, pair_bits, step
 
 _NO_WORD = 1.0
-_DIRECT = 0x10000
 _PAIR_BITS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """``words`` leads to states; ``costs[state]`` is the log probability of the word that ends there, 1 for none.
+    """``words`` leads to states; ``costs[cost_numbers[state]]`` is the log probability of the word that ends there, 1 for none.
 
-    ``first_states[code point]``: the state behind a single character below 0x10000, -1 for none. States that no step leads out
-    of bear ``LEAF``, which is not part of their place in ``costs``.
+    States that no step leads out of bear ``LEAF``, which is not part of their place in ``cost_numbers``. ``pairs``: see
+    ``trie.pair_bit``.
     """
 
     words: Trie
+    cost_numbers: Array
     costs: Array
-    first_states: Array
     pairs: Array
     unknown: float
 
     def enter(self, book: Book) -> None:
         """Put the dictionary into its fields."""
         self.words.enter(book, f.DICTIONARY)
+        book.column(f.CHARACTERS, f.DICTIONARY_STATE, first_states(self.words.slots))
+        book.table(f.COST_NUMBERS, self.cost_numbers)
         book.table(f.COSTS, self.costs)
-        book.table(f.FIRST_STATES, self.first_states)
         book.table(f.UNKNOWN_COST, np.array([self.unknown]))
         book.table(f.DICTIONARY_PAIRS, self.pairs)
 
@@ -64,16 +64,19 @@ def load_dictionary(builder: Builder) -> Dictionary:
     order = np.lexsort((-frequencies, word_ends - starts))
     words = builder.spans(chars, starts[order], word_ends[order], order.astype(np.int32))
     log_total = math.log(int(frequencies.sum()))
-    costs = np.where(words.values >= 0, logs[which][words.values] - log_total, _NO_WORD)
+    # Words have few different frequencies, which takes less memory than a cost for every state.
+    costs = np.array([*(logs - log_total), _NO_WORD])
+    numbers = np.where(words.values >= 0, which[words.values], len(logs))
+    if len(costs) > 0xFFFF:
+        raise DataError(f"{path}: more frequencies than the compiled scorer can number.", code="E_DATA_DICTIONARY")
     if len(words.values) >= LEAF:
-        raise DataError(f"{path}: larger than the compiled scorer can hold; use the plain scorer.", code="E_DATA_DICTIONARY")
+        raise DataError(
+            f"{path}: larger than the compiled scorer can hold; use the plain scorer.", code="E_DATA_DICTIONARY"
+        )
     pairs = pair_bits(*words.pairs(), _PAIR_BITS)
     slots = words.slots | LEAF * words.leaves()[words.slots & 0x1FFFFF] * (words.slots != 0)
-    edges = slots[(slots != 0) & (slots >> 42 == 0)]  # those of the root
-    heads = edges >> 21 & 0x1FFFFF
-    first_states = np.full(_DIRECT, -1, dtype=np.int32)
-    first_states[heads[heads < _DIRECT]] = (edges & 0x1FFFFF)[heads < _DIRECT]
-    return Dictionary(Trie(slots, words.values[:1], words.place), costs, first_states, pairs, 0.0 - log_total)
+    trie = Trie(slots, words.values[:1], words.place)
+    return Dictionary(trie, numbers.astype(np.uint16), costs, pairs, 0.0 - log_total)
 
 
 def _path() -> Path:
@@ -130,8 +133,9 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
     """
     slots = get8(book, f.DICTIONARY)
     mask = get8(book, f.DICTIONARY + 1)
+    cost_numbers = get8(book, f.COST_NUMBERS)
     costs = get8(book, f.COSTS)
-    first_states = get8(book, f.FIRST_STATES)
+    characters = get8(book, f.CHARACTERS)
     pairs = get8(book, f.DICTIONARY_PAIRS)
     unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
     start = 0
@@ -146,8 +150,7 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             end += 1
         # The first two steps from every place do not wait for each other; their states are kept in ``ends`` and ``following``.
         for at in range(start, end):
-            char = get4(text, at)
-            put4(ends, at, get4(first_states, char) if char < _DIRECT else step(slots, mask, 0, char))
+            put4(ends, at, first_step(characters, f.DICTIONARY_STATE, slots, mask, get4(text, at)))
         for at in range(start, end):
             state = get4(ends, at)
             if state >= 0 and at + 1 < end and not state & LEAF:
@@ -164,7 +167,7 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             state = get4(ends, at)
             place = at
             while state >= 0:
-                cost = get_double(costs, state & (LEAF - 1))
+                cost = get_double(costs, get2(cost_numbers, state & (LEAF - 1)))
                 place += 1
                 if cost < _NO_WORD:
                     this = cost + get_double(best, place)

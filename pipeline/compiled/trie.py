@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from .jit import Array, kernel
-from .memory import Book, get1, get4, get8, spread
+from .memory import CHARACTER, DIRECT, Book, get1, get4, get8, spread
 
 _CHAR_BITS = 21
 _STATE_MASK = (1 << 21) - 1
@@ -31,10 +31,11 @@ class Trie:
         book.number(field + 1, len(self.slots) - 1)
         book.table(field + 2, self.values)
 
-    def enter_direct(self, book: Book, field: int, numbers: int) -> None:
+    def enter_direct(self, book: Book, field: int, numbers: int) -> Array:
         """The same, with states renamed to 1 + their value, so that none need be looked up; see :func:`number_of`.
 
         States that no step leads out of bear ``LEAF``. ``numbers``: how many values there can be, each of at most one key.
+        Returns the states behind single characters, see :func:`first_states`.
         """
         names = np.where(self.values >= 0, self.values + 1, 0)
         unnamed = np.flatnonzero(self.values < 0)
@@ -51,7 +52,7 @@ class Trie:
         book.table(field, slots)
         book.number(field + 1, len(slots) - 1)
         book.number(field + 2, numbers)
-
+        return first_states(renamed)
 
     def leaves(self) -> Array:
         """1 for each state that no step leads out of, else 0."""
@@ -69,6 +70,15 @@ class Trie:
         return firsts[firsts != 0], (edges >> _CHAR_BITS & _STATE_MASK)[firsts != 0]
 
 
+def first_states(edges: Array) -> Array:
+    """The state behind each code point below ``DIRECT`` alone, -1 for none (int32)."""
+    states = np.full(DIRECT, -1, dtype=np.int32)
+    root = edges[(edges != 0) & (edges >> 42 == 0)]
+    chars = root >> _CHAR_BITS & _STATE_MASK
+    states[chars[chars < DIRECT]] = (root & _STATE_MASK)[chars < DIRECT]
+    return states
+
+
 @kernel
 def step(slots: int, mask: int, state: int, char: int) -> int:
     """The state behind ``char``, or -1. ``slots`` is an address."""
@@ -81,6 +91,14 @@ def step(slots: int, mask: int, state: int, char: int) -> int:
         if slot >> 21 == key:
             return slot & _STATE_MASK
         at = (at + 1) & mask
+
+
+@kernel
+def first_step(characters: int, column: int, slots: int, mask: int, char: int) -> int:
+    """The state behind ``char`` alone, or -1. ``column`` of the table of characters holds those of the trie."""
+    if char < DIRECT:
+        return get4(characters, char * CHARACTER + column)
+    return step(slots, mask, 0, char)
 
 
 @kernel
