@@ -299,16 +299,17 @@ def cut():
     book = Book(f.FIELDS)
     load_dictionary(Builder(made.insert, made.rehash)).enter(book)
 
-    def run(address: int, text: int, length: int, ends: int, best: int, following: int) -> None:
-        cut_words(address, text, length, ends, best, following)
+    def run(address: int, text: int, length: int, ends: int, best: int, following: int, chosen: int) -> None:
+        cut_words(address, text, length, ends, best, following, chosen)
 
     compiled = entry(run, cache=False)
 
     def words_of(text: str) -> list[str]:
         chars = code_points(text)
         ends = np.zeros(len(chars) + 1, dtype=np.int32)
-        best, following = np.zeros(len(chars) + 1), np.zeros(len(chars) + 1, dtype=np.int32)
-        compiled(book.address, chars.ctypes.data, len(chars), ends.ctypes.data, best.ctypes.data, following.ctypes.data)
+        best, (following, chosen) = np.zeros(len(chars) + 1), np.zeros((2, len(chars) + 1), dtype=np.int32)
+        scratch = (array.ctypes.data for array in (ends, best, following, chosen))
+        compiled(book.address, chars.ctypes.data, len(chars), *scratch)
         found, at = [], 0
         while at < len(text):
             found.append(text[at : ends[at]])

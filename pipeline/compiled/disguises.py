@@ -220,7 +220,9 @@ def _accept_open(
         possible = possible or supported(book, text, marks, rows, open_count, i, anchors, anchor_count)
     if not possible:
         return sure
-    cut_words(book, text, length, get8(work, f.WORD_ENDS), get8(work, f.BEST), get8(work, f.FOLLOWING))
+    cut_words(
+        book, text, length, get8(work, f.WORD_ENDS), get8(work, f.BEST), get8(work, f.FOLLOWING), get8(work, f.CHOSEN)
+    )
     tried = open_count
     open_count = 0
     for i in range(tried):

@@ -134,6 +134,7 @@ def judge(
         if not ready:
             ready = True
             rows = get8(book, f.WEIGHT_ROWS)
+            put4(get8(work, f.STAMPS), rows, 0)
             for i in range(rows):
                 put4(get8(work, f.STAMPS), i, 0)
                 put4(get8(work, f.COVERED), i, 0)
@@ -163,9 +164,9 @@ def judge(
         found_at = found_rows.ctypes.data
         find_grams(book, text, length, get8(work, f.GRAM_ROWS), get8(work, f.GRAM_STARTS), get8(work, f.HEARD))
         word_ends = get8(work, f.WORD_ENDS)
-        cut_words(book, text, length, word_ends, get8(work, f.BEST), get8(work, f.FOLLOWING))
+        cut_words(book, text, length, word_ends, get8(work, f.BEST), get8(work, f.FOLLOWING), get8(work, f.CHOSEN))
         words = find_words(book, text, length, word_ends, get8(work, f.WORD_ROWS))
-        frames = find_frames(book, work, get8(work, f.ROW_LIST) + 4 * get8(book, f.WEIGHT_ROWS))
+        frames = find_frames(book, work, get8(work, f.ROW_LIST) + 4 * (get8(book, f.WEIGHT_ROWS) + 1))
 
         # Scores.
         scores = _larger(scores, scored_count + 1)

@@ -111,10 +111,9 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int, secon
         at = start + 1
         while state >= 0:
             row = number_of(state, numbers)
-            if row >= 0:
-                put4(grams, 2 * count, row)
-                put4(grams, 2 * count + 1, at)
-                count += 1
+            put4(grams, 2 * count, row)
+            put4(grams, 2 * count + 1, at)
+            count += 1 if row >= 0 else 0
             if at == start + 1:
                 state = get4(seconds, start)
             elif at == length or at == start + longest or state & LEAF:
@@ -288,12 +287,14 @@ def concepts_inside(work: int, found: int, total: int, start: int, end: int) -> 
 
 @kernel
 def _add(row: int, stamps: int, stamp: int, rows: int, count: int) -> int:
-    """Add a row that is not there yet; returns how many there are."""
-    if row < 0 or get4(stamps, row) == stamp:
-        return count
-    put4(stamps, row, stamp)
+    """Add a row that is not there yet, unless it is -1; returns how many there are.
+
+    ``stamps``: of row 0. No branch, for which rows a model has is hard to predict: -1 has a place for its stamp too.
+    """
     put4(rows, count, row)
-    return count + 1
+    new = row >= 0 and get4(stamps, row) != stamp
+    put4(stamps, row, stamp)
+    return count + (1 if new else 0)
 
 
 @kernel
@@ -312,20 +313,17 @@ def window_rows(
 ) -> int:
     """Rows whose feature is in a window, each once, into ``ROW_LIST``; returns how many.
 
-    ``words``, ``frames``: how many there are; the frames are at the end of ``ROW_LIST``, behind a row for every weight.
-    ``STAMPS`` holds a number for every row of the weights, none of them ``stamp``.
+    ``words``, ``frames``: how many there are; the frames are at the end of ``ROW_LIST``, behind one more than there are rows of weights.
+    ``STAMPS`` holds a number for -1 and for every row of the weights, none of them ``stamp``.
     """
-    stamps = get8(work, f.STAMPS)
+    stamps = get8(work, f.STAMPS) + 4
     rows = get8(work, f.ROW_LIST)
     grams = get8(work, f.GRAM_ROWS)
     gram_starts = get8(work, f.GRAM_STARTS)
     count = 0
     for i in range(get4(gram_starts, start), get4(gram_starts, end)):
-        row = get4(grams, 2 * i)
-        if get4(stamps, row) != stamp and get4(grams, 2 * i + 1) <= end:
-            put4(stamps, row, stamp)
-            put4(rows, count, row)
-            count += 1
+        if get4(grams, 2 * i + 1) <= end:
+            count = _add(get4(grams, 2 * i), stamps, stamp, rows, count)
     word_rows = get8(work, f.WORD_ROWS)
     for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
         if get4(word_rows, i * WORD + WORD_END) > end:
@@ -370,7 +368,7 @@ def window_rows(
         for j in range(i):
             row = get4(get8(book, f.CONCEPT_PAIR), concept * concept_count + get4(order, j))
             count = _add(row, stamps, stamp, rows, count)
-    behind = get8(book, f.WEIGHT_ROWS)
+    behind = get8(book, f.WEIGHT_ROWS) + 1
     for i in range(frames):
         count = _add(get4(rows, behind + i), stamps, stamp, rows, count)
     return count

@@ -14,8 +14,9 @@ from __future__ import annotations
     CHARACTERS,  # a row for each code point below memory.DIRECT, columns below
     HIDDEN_PAIRS,  # bits, see trie.pair_bit
 ) = range(9)
-# The states behind the character alone in the dictionary and in the tries of features, and its class in regular expressions.
-DICTIONARY_STATE, GRAM_STATE, WORD_STATE, KIND = range(4)
+# The states behind the character alone in the dictionary and in the tries of features, and its class in regular expressions;
+# whether jieba looks it up.
+DICTIONARY_STATE, GRAM_STATE, WORD_STATE, KIND, BLOCK = range(5)
 
 # Disguises. Terms are numbered: key terms first, then other meanings of listed spellings.
 (
@@ -183,5 +184,6 @@ FIELDS = 180
     ALIVE,
     CLASS_SEEN,
     CLASS_ORDER,
+    CHOSEN,  # places of a text worth a closer look
     SCRATCH_FIELDS,
-) = range(46)
+) = range(47)

@@ -27,7 +27,6 @@ TERM_START = 1 << 15
 SPELLING_START = 1 << 16
 SPLIT_START = 1 << 17
 ALONE = 1 << 18  # a spelling, a component or a syllable by itself
-LEXICON_START = 1 << 19
 HAN = 1 << 20
 GAP = 1 << 21
 IS_EMOJI = 1 << 22

@@ -7,7 +7,7 @@ import numpy as np
 from ..text.concepts import concepts
 from ..text.lexicon import lexicon
 from . import fields as f
-from .folding import LEXICON_START, LEXICON_TERM
+from .folding import LEXICON_TERM
 from .jit import Array, kernel
 from .matcher import match_at, required_ahead
 from .memory import Book, get1, get4, get8, lowest_bit, put4, put8
@@ -22,7 +22,7 @@ _PAIR_BITS = 1 << 17
 
 
 def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
-    """Put the lexicon and the concepts into their fields, and mark the characters that terms begin with."""
+    """Put the lexicon and the concepts into their fields, and mark the characters that are terms."""
     words = lexicon()
     names = concepts().names
     ways: list[tuple[int, int, int]] = []  # concept, first step, number of steps
@@ -39,7 +39,6 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
                 member[list(wanted)] = 1
                 steps.append(member)
         way_starts.append(len(ways))
-    marks[[ord(term[0]) for term in words.terms]] |= LEXICON_START
     marks[[ord(term) for term in words.terms if len(term) == 1]] |= LEXICON_TERM
     trie = builder.strings(words.terms)
     trie.enter_direct(book, f.LEXICON, len(words.terms))
@@ -61,16 +60,8 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
 
 
 @kernel
-def _starting(book: int, work: int, text: int, marks: int, start: int, length: int) -> int:
+def _starting(book: int, work: int, text: int, start: int, length: int) -> int:
     """Terms that begin at a place as (end, class) into ``GROUP``, shortest first; returns how many."""
-    mark = get4(marks, start)
-    if not mark & LEXICON_START:
-        return 0
-    if not mark & LEXICON_TERM:
-        if start + 1 >= length:
-            return 0
-        if not pair_bit(get8(book, f.LEXICON_PAIRS), _PAIR_BITS, get4(text, start), get4(text, start + 1)):
-            return 0
     group = get8(work, f.GROUP)
     slots = get8(book, f.LEXICON)
     mask = get8(book, f.LEXICON + 1)
@@ -140,6 +131,28 @@ def _find_alive(book: int, work: int, length: int) -> None:
 
 
 @kernel
+def _find_places(book: int, work: int, text: int, marks: int, length: int) -> int:
+    """Places where a term or a pattern may begin into ``CHOSEN``; returns how many. No branches: they are hard to predict."""
+    kinds = get8(work, f.KINDS)
+    chosen = get8(work, f.CHOSEN)
+    pairs = get8(book, f.LEXICON_PAIRS)
+    words = get8(book, f.FIRST_WORDS)
+    first = get8(book, f.FIRST)
+    alive = get8(work, f.ALIVE)
+    count = 0
+    for at in range(length):
+        some = get4(marks, at) & LEXICON_TERM
+        # Behind the last character stands whatever was there: a step too many at most.
+        some |= pair_bit(pairs, _PAIR_BITS, get4(text, at), get4(text, at + 1))
+        kind = get4(kinds, at)
+        for word in range(words):
+            some |= get8(first, kind * words + word) & get8(alive, word)
+        put4(chosen, count, at)
+        count += 1 if some else 0
+    return count
+
+
+@kernel
 def find_hits(book: int, work: int, text: int, marks: int, length: int, breaks: int, hits: int, room: int) -> int:
     """Hits by start, then longest first, then class; one inside an earlier one of its class is dropped.
 
@@ -160,8 +173,10 @@ def find_hits(book: int, work: int, text: int, marks: int, length: int, breaks: 
     break_at = get8(work, f.BREAKS)
     count = 0
     sentence = 0
-    for start in range(length):
-        size = _starting(book, work, text, marks, start, length)
+    chosen = get8(work, f.CHOSEN)
+    for number in range(_find_places(book, work, text, marks, length)):
+        start = get4(chosen, number)
+        size = _starting(book, work, text, start, length)
         size = _matching(book, work, text, length, start, free, looked, size)
         if size == 0:
             continue

@@ -76,6 +76,7 @@ put8: Put = _store(64, "signed")
 put_double: PutDouble = _store(64, "float")
 
 _alloca: Callable[..., Any] = cgutils.alloca_once_value
+_declared: Callable[..., Any] = cgutils.get_or_insert_function
 LANES = 32  # floats that :func:`add_rows` sums side by side
 _VECTOR = 8
 _CACHE_LINE = 64
@@ -96,7 +97,7 @@ def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: An
         sums = [_alloca(builder, zero) for _ in range(LANES // _VECTOR)]
         numbers = builder.inttoptr(rows_at, ir.IntType(32).as_pointer())
         size = builder.mul(width_of, ir.Constant(whole, 4))
-        fetch = cgutils.get_or_insert_function(builder.module, _PREFETCH, "llvm.prefetch.p0")
+        fetch = _declared(builder.module, _PREFETCH, "llvm.prefetch.p0")
         flags = [ir.Constant(ir.IntType(32), n) for n in (0, 3, 1)]  # to read, to keep, data
         with cgutils.for_range(builder, count_of) as loop:
             # The rows lie far apart: fetch the one some places ahead. Behind the last, any address will do.
@@ -136,9 +137,11 @@ def _spread(context: Any, key: Any) -> Any:
 
 # spread(key): a hash of a number, any low bits of it. The product overflows on purpose, which numba's own may not: it lets
 # LLVM conclude that no overflow happens.
-spread: Callable[[int], int] = intrinsic(_spread)
+_made_spread: Any = intrinsic(_spread)
+spread: Callable[[int], int] = _made_spread
 # lowest_bit(bits): number of the lowest bit that is set, 64 for none.
-lowest_bit: Callable[[int], int] = intrinsic(_lowest)
+_made_lowest: Any = intrinsic(_lowest)
+lowest_bit: Callable[[int], int] = _made_lowest
 _made: Any = intrinsic(_sum)
 # add_rows(totals, table, width, rows, count): ``LANES`` doubles at ``totals`` become the sum over the first ``LANES`` floats of
 # rows of the table, whose rows are ``width`` floats long and whose numbers are the ``count`` int32 at ``rows``. There must be

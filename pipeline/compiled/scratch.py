@@ -22,7 +22,7 @@ def lay_out(book: int, work: int, block: int, room: int) -> int:
     one = room + 4
     for field in (f.TEXT, f.TEXT_MARKS, f.TEXT_STARTS, f.TEXT_ENDS, f.NEW_TEXT, f.NEW_MARKS, f.NEW_STARTS, f.NEW_ENDS):
         used = _take(work, field, block, used, one)
-    for field in (f.REPLACED, f.HEARD, f.KINDS, f.WORD_ENDS, f.FOLLOWING, f.BREAKS):
+    for field in (f.REPLACED, f.HEARD, f.KINDS, f.WORD_ENDS, f.FOLLOWING, f.BREAKS, f.CHOSEN):
         used = _take(work, field, block, used, one)
     for field in (f.BEST, f.GLOSS_SPANS, f.URL_SPANS, f.CONTEXT_SPANS, f.BREAK_SPANS):
         used = _take(work, field, block, used, 2 * one)
@@ -32,7 +32,7 @@ def lay_out(book: int, work: int, block: int, room: int) -> int:
     used = _take(work, f.UNITS, block, used, 5 * one)
     used = _take(work, f.WORD_ROWS, block, used, 5 * one)
     used = _take(work, f.ANCHORS, block, used, 6 * one)
-    used = _take(work, f.GRAM_ROWS, block, used, 2 * get8(book, f.LONGEST_GRAM) * one)
+    used = _take(work, f.GRAM_ROWS, block, used, 2 * get8(book, f.LONGEST_GRAM) * one + 2)
     used = _take(work, f.GRAM_STARTS, block, used, one)
     put8(work, f.ROOM, room)
     return used
@@ -54,7 +54,7 @@ def lay_out_fixed(book: int, work: int, block: int) -> int:
     used = _take(work, f.ORDER, block, used, max(concepts, get8(book, f.CODES)))
     used = _take(work, f.FIRST_FOUND, block, used, concepts)
     used = _take(work, f.TOTALS, block, used, 2 * max(get8(book, f.WEIGHT_WIDTH), get8(book, f.CODES)))
-    used = _take(work, f.STAMPS, block, used, rows)
+    used = _take(work, f.STAMPS, block, used, rows + 1)
     used = _take(work, f.ROW_LIST, block, used, rows + classes + 16)
     used = _take(work, f.ALIVE, block, used, 2 * get8(book, f.FIRST_WORDS))
     used = _take(work, f.CLASS_SEEN, block, used, classes)

@@ -12,10 +12,11 @@ import numpy as np
 from ..errors import DataError, UsageError
 from . import fields as f
 from .jit import Array, kernel
-from .memory import Book, get2, get4, get8, get_double, put4, put_double
+from .memory import CHARACTER, DIRECT, Book, get2, get4, get8, get_double, put4, put_double
 from .trie import LEAF, Builder, Trie, code_points, first_states, first_step, pair_bit, pair_bits, step
 
 _NO_WORD = 1.0
+_BLOCKS = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0xF900, 0xFAFF))
 _PAIR_BITS = 1 << 20
 
 
@@ -37,6 +38,7 @@ class Dictionary:
         """Put the dictionary into its fields."""
         self.words.enter(book, f.DICTIONARY)
         book.column(f.CHARACTERS, f.DICTIONARY_STATE, first_states(self.words.slots))
+        book.column(f.CHARACTERS, f.BLOCK, np.array([_in_block(c) for c in range(DIRECT)], dtype=np.int32))
         book.table(f.COST_NUMBERS, self.cost_numbers)
         book.table(f.COSTS, self.costs)
         book.table(f.UNKNOWN_COST, np.array([self.unknown]))
@@ -92,31 +94,18 @@ def _path() -> Path:
     )
 
 
-@kernel
 def _in_block(char: int) -> bool:
     """Whether jieba looks a character up at all: Han, ASCII letters and digits, and ``+#&._%-``."""
-    if 0x4E00 <= char <= 0x9FFF:
-        return True
     if char < 0x80:
-        return (
-            48 <= char <= 57
-            or 65 <= char <= 90
-            or 97 <= char <= 122
-            or char == 43
-            or char == 35
-            or char == 38
-            or char == 46
-            or char == 95
-            or char == 37
-            or char == 45
-        )
-    return (
-        0x3400 <= char <= 0x4DBF
-        or 0xF900 <= char <= 0xFAFF
-        or 0x20000 <= char <= 0x2A6DF
-        or 0x2A700 <= char <= 0x2EBEF
-        or 0x2F800 <= char <= 0x2FA1F
-    )
+        return chr(char).isalnum() or chr(char) in "+#&._%-"
+    return any(first <= char <= last for first, last in _BLOCKS)
+
+
+@kernel
+def _is_block(characters: int, char: int) -> bool:
+    if char < DIRECT:
+        return get4(characters, char * CHARACTER + f.BLOCK) != 0
+    return 0x20000 <= char <= 0x2A6DF or 0x2A700 <= char <= 0x2EBEF or 0x2F800 <= char <= 0x2FA1F
 
 
 @kernel
@@ -126,66 +115,24 @@ def is_alphanumeric(char: int) -> bool:
 
 
 @kernel
-def cut_words(book: int, text: int, length: int, ends: int, best: int, following: int) -> None:
+def cut_words(book: int, text: int, length: int, ends: int, best: int, following: int, chosen: int) -> None:
     """End of the word that starts at each place into ``ends``, 0 where none starts.
 
-    ``best`` (double) and ``following`` (int32) are scratch for ``length + 1`` entries.
+    ``best`` (double), ``following`` and ``chosen`` (int32) are scratch for ``length + 1`` entries.
     """
-    slots = get8(book, f.DICTIONARY)
-    mask = get8(book, f.DICTIONARY + 1)
-    cost_numbers = get8(book, f.COST_NUMBERS)
-    costs = get8(book, f.COSTS)
     characters = get8(book, f.CHARACTERS)
-    pairs = get8(book, f.DICTIONARY_PAIRS)
-    unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
     start = 0
     while start < length:
-        if not _in_block(get4(text, start)):
+        if not _is_block(characters, get4(text, start)):
             # "\r\n" would be one word; the canonical text holds no "\r".
             put4(ends, start, start + 1)
             start += 1
             continue
         end = start + 1
-        while end < length and _in_block(get4(text, end)):
+        while end < length and _is_block(characters, get4(text, end)):
             end += 1
-        # The first two steps from every place do not wait for each other; their states are kept in ``ends`` and ``following``.
-        for at in range(start, end):
-            put4(ends, at, first_step(characters, f.DICTIONARY_STATE, slots, mask, get4(text, at)))
-        for at in range(start, end):
-            state = get4(ends, at)
-            if state >= 0 and at + 1 < end and not state & LEAF:
-                # Of most pairs of characters no word begins, which bits in near memory tell.
-                char = get4(text, at + 1)
-                state = step(slots, mask, state, char) if pair_bit(pairs, _PAIR_BITS, get4(text, at), char) else -1
-            else:
-                state = -1
-            put4(following, at, state)
-        put_double(best, end, 0.0)
-        for at in range(end - 1, start - 1, -1):
-            chosen = 0
-            value = 0.0
-            state = get4(ends, at)
-            place = at
-            while state >= 0:
-                cost = get_double(costs, get2(cost_numbers, state & (LEAF - 1)))
-                place += 1
-                if cost < _NO_WORD:
-                    this = cost + get_double(best, place)
-                    if chosen == 0 or this >= value:
-                        chosen = place
-                        value = this
-                if place == at + 1:
-                    state = get4(following, at)
-                elif place < end and not state & LEAF:
-                    state = step(slots, mask, state, get4(text, place))
-                else:
-                    state = -1
-            put4(ends, at, 0)
-            if chosen == 0:
-                chosen = at + 1
-                value = unknown + get_double(best, chosen)
-            put_double(best, at, value)
-            put4(following, at, chosen)
+        _find_states(book, text, start, end, ends, following, chosen)
+        _find_words(book, text, start, end, ends, best, following)
         at = start
         while at < end:
             to = get4(following, at)
@@ -196,3 +143,61 @@ def cut_words(book: int, text: int, length: int, ends: int, best: int, following
             put4(ends, at, to)
             at = to
         start = end
+
+
+@kernel
+def _find_states(book: int, text: int, start: int, end: int, ends: int, following: int, chosen: int) -> None:
+    """The states behind the first character of each place into ``ends``, behind the second into ``following``, -1 for none."""
+    slots = get8(book, f.DICTIONARY)
+    mask = get8(book, f.DICTIONARY + 1)
+    characters = get8(book, f.CHARACTERS)
+    pairs = get8(book, f.DICTIONARY_PAIRS)
+    # Of half of all pairs no word begins, which bits in near memory tell; which half is hard to predict. So no branches first.
+    count = 0
+    before = 0
+    for at in range(start, end):
+        char = get4(text, at)
+        put4(ends, at, first_step(characters, f.DICTIONARY_STATE, slots, mask, char))
+        put4(following, at, -1)
+        put4(chosen, count, at - 1)
+        count += pair_bit(pairs, _PAIR_BITS, before, char) if at > start else 0
+        before = char
+    for i in range(count):
+        at = get4(chosen, i)
+        state = get4(ends, at)
+        if state >= 0:
+            put4(following, at, step(slots, mask, state, get4(text, at + 1)))
+
+
+@kernel
+def _find_words(book: int, text: int, start: int, end: int, ends: int, best: int, following: int) -> None:
+    """The end of the best word at each place into ``following``, from the states that :func:`_find_states` left."""
+    slots = get8(book, f.DICTIONARY)
+    mask = get8(book, f.DICTIONARY + 1)
+    numbers = get8(book, f.COST_NUMBERS)
+    costs = get8(book, f.COSTS)
+    unknown = get_double(get8(book, f.UNKNOWN_COST), 0)
+    put_double(best, end, 0.0)
+    for at in range(end - 1, start - 1, -1):
+        state = get4(ends, at)
+        put4(ends, at, 0)
+        # A character that is no word counts as an unknown one if nothing else begins here.
+        cost = get_double(costs, get2(numbers, state & (LEAF - 1))) if state >= 0 else _NO_WORD
+        some = cost < _NO_WORD
+        value = (cost if some else unknown) + get_double(best, at + 1)
+        to = at + 1
+        state = get4(following, at)
+        place = at + 2
+        while state >= 0:
+            cost = get_double(costs, get2(numbers, state & (LEAF - 1)))
+            this = cost + get_double(best, place)
+            better = cost < _NO_WORD and (this >= value or not some)
+            some = some or better
+            value = this if better else value
+            to = place if better else to
+            if place >= end or state & LEAF:
+                break
+            state = step(slots, mask, state, get4(text, place))
+            place += 1
+        put_double(best, at, value)
+        put4(following, at, to)
