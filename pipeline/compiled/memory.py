@@ -82,7 +82,8 @@ _VECTOR = 8
 _CACHE_LINE = 64
 DIRECT = 0x10000  # code points that the table of characters holds
 CHARACTER = 8  # int32 a row of it
-_AHEAD = 8
+_AHEAD = 24
+_TO_READ = (0, 3, 1)  # flags of a prefetch: to read, to keep, data
 _FACTOR = 0x9E3779B97F4A7C1  # odd
 _PREFETCH = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
 
@@ -98,7 +99,7 @@ def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: An
         numbers = builder.inttoptr(rows_at, ir.IntType(32).as_pointer())
         size = builder.mul(width_of, ir.Constant(whole, 4))
         fetch = _declared(builder.module, _PREFETCH, "llvm.prefetch.p0")
-        flags = [ir.Constant(ir.IntType(32), n) for n in (0, 3, 1)]  # to read, to keep, data
+        flags = [ir.Constant(ir.IntType(32), n) for n in _TO_READ]
         with cgutils.for_range(builder, count_of) as loop:
             # The rows lie far apart: fetch the one some places ahead. Behind the last, any address will do.
             ahead = builder.gep(numbers, [builder.add(loop.index, ir.Constant(whole, _AHEAD))])
@@ -117,6 +118,21 @@ def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: An
         return inner.get_dummy_value()
 
     return types.void(*[types.int64] * 5), generate
+
+
+def _fetch(context: Any, address: Any) -> Any:
+    def generate(inner: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        fetch = _declared(builder.module, _PREFETCH, "llvm.prefetch.p0")
+        place = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        builder.call(fetch, [place, *[ir.Constant(ir.IntType(32), n) for n in _TO_READ]])
+        return inner.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+_made_fetch: Any = intrinsic(_fetch)
+# fetch(address): begin to bring a line of memory near, which takes as long as some hundred steps of arithmetic.
+fetch: Callable[[int], None] = _made_fetch
 
 
 def _lowest(context: Any, bits: Any) -> Any:

@@ -13,7 +13,7 @@ from ..errors import DataError, UsageError
 from . import fields as f
 from .jit import Array, kernel
 from .memory import CHARACTER, DIRECT, Book, get2, get4, get8, get_double, put4, put_double
-from .trie import LEAF, Builder, Trie, code_points, first_states, first_step, pair_bit, pair_bits, step
+from .trie import LEAF, Builder, Trie, code_points, fetch_step, first_states, first_step, pair_bit, pair_bits, step
 
 _NO_WORD = 1.0
 _BLOCKS = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0xF900, 0xFAFF))
@@ -162,6 +162,9 @@ def _find_states(book: int, text: int, start: int, end: int, ends: int, followin
         put4(chosen, count, at - 1)
         count += pair_bit(pairs, _PAIR_BITS, before, char) if at > start else 0
         before = char
+    for i in range(count):
+        at = get4(chosen, i)
+        fetch_step(slots, mask, get4(ends, at), get4(text, at + 1))
     for i in range(count):
         at = get4(chosen, i)
         state = get4(ends, at)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from .jit import Array, kernel
-from .memory import CHARACTER, DIRECT, Book, get1, get4, get8, spread
+from .memory import CHARACTER, DIRECT, Book, fetch, get1, get4, get8, spread
 
 _CHAR_BITS = 21
 _STATE_MASK = (1 << 21) - 1
@@ -99,6 +99,12 @@ def first_step(characters: int, column: int, slots: int, mask: int, char: int) -
     if char < DIRECT:
         return get4(characters, char * CHARACTER + column)
     return step(slots, mask, 0, char)
+
+
+@kernel
+def fetch_step(slots: int, mask: int, state: int, char: int) -> None:
+    """Begin to bring near what :func:`step` will read."""
+    fetch(slots + 8 * (spread((state << _CHAR_BITS) | char) & mask))
 
 
 @kernel
