@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import io
-import shutil
+import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -19,7 +21,15 @@ from . import footer
 from .reading import Chunk
 from .scoring import RowVerdict, Scored
 from .settings import Job
-from .table import REPEATING, verdict_arrays, verdict_names, verdict_schema, with_verdicts
+from .table import (
+    RANKING,
+    REPEATING,
+    verdict_arrays,
+    verdict_names,
+    verdict_schema,
+    with_dictionaries,
+    with_verdicts,
+)
 
 _encode = msgspec.json.Encoder().encode
 _MARK = 777_777_777
@@ -173,7 +183,7 @@ def _cell(value: Any) -> Any:
 class ParquetPart:
     """A Parquet file of one shard."""
 
-    def __init__(self, job: Job, file: BinaryIO) -> None:
+    def __init__(self, job: Job, file: BinaryIO, *, dictionaries: bool = True) -> None:
         self._names = verdict_names(job.pages, job.settings.prefix)
         self._pages = job.pages
         self._only_flagged = job.settings.only_flagged
@@ -182,15 +192,23 @@ class ParquetPart:
         # Texts and numbers hardly ever repeat: trying a dictionary on them costs time and saves nothing.
         judged = job.settings.judged_column
         repeating = [job.settings.prefix + name for name in REPEATING]
-        paths = [f.name for f in schema if f.name not in (judged, *self._names) and not pa.types.is_primitive(f.type)]
+        own = [f.name for f in schema if f.name not in self._names]
+        paths = [name for name in own if name != judged and not pa.types.is_primitive(schema.field(name).type)]
+        # Smallest and largest are of use where a reader may pass over a row group for them.
+        counted = [name for name in own if name != judged] + [job.settings.prefix + name for name in RANKING]
+        # Words as dictionaries are cheaper to write. The file says that they are plain strings: its schema is that of `end`.
         self._writer = pq.ParquetWriter(
-            file, schema, compression="snappy", use_dictionary=_leaves(schema, [*paths, *repeating])
+            file,
+            with_dictionaries(schema, repeating) if dictionaries else schema,
+            compression="snappy",
+            use_dictionary=_leaves(schema, [*paths, *repeating]),
+            write_statistics=_leaves(schema, counted),
         )
 
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk as a row group."""
         assert chunk.batch is not None
-        batch = with_verdicts(chunk.batch, verdict_arrays(scored, self._pages), self._names)
+        batch = with_verdicts(chunk.batch, verdict_arrays(scored, self._pages, dictionaries=True), self._names)
         if self._only_flagged:
             batch = batch.filter(batch.column(self._flagged))
         if batch.num_rows:
@@ -248,13 +266,34 @@ class Joiner:
     def add(self, part: Path, out: BinaryIO, rows: int) -> bytes:
         """Append a part of so many rows to the output; returns what is to be remembered of it."""
         with part.open("rb") as file:
-            shutil.copyfileobj(file, out, 1 << 20)
+            _copy(file, out, os.fstat(file.fileno()).st_size)
         self.rows += rows
         return b""
 
     def end(self, remembered: bytes) -> bytes:
         """What stands after the last part."""
         return b""
+
+
+def _copy(file: BinaryIO, out: BinaryIO, size: int) -> None:
+    """Append the next ``size`` bytes of a part; inside the kernel where it can."""
+    if hasattr(os, "copy_file_range") and out.seekable():
+        out.flush()
+        at, to = file.tell(), out.tell()
+        with suppress(OSError):  # a file system that cannot; what is wrong with a disk shows below
+            while size:
+                copied = os.copy_file_range(file.fileno(), out.fileno(), size, at, to)
+                if not copied:
+                    break
+                at, to, size = at + copied, to + copied, size - copied
+        file.seek(at)
+        out.seek(to)
+    while size:
+        data = file.read(min(size, 1 << 20))
+        if not data:
+            raise OSError(errno.EIO, "a part is shorter than it was")
+        out.write(data)
+        size -= len(data)
 
 
 class ParquetJoiner(Joiner):
@@ -274,10 +313,7 @@ class ParquetJoiner(Joiner):
             fields = footer.read_footer(file.read(size))
             moved = footer.moved_row_groups(fields, out.tell() - len(footer.MAGIC), self.groups)
             file.seek(len(footer.MAGIC))
-            while left:
-                data = file.read(min(left, 1 << 20))
-                out.write(data)
-                left -= len(data)
+            _copy(file, out, left)
         self.groups += len(moved)
         self.rows += rows
         return b"".join(moved)
@@ -285,7 +321,7 @@ class ParquetJoiner(Joiner):
     def end(self, remembered: bytes) -> bytes:
         """The footer."""
         empty = io.BytesIO()
-        ParquetPart(self._job, empty).close()
+        ParquetPart(self._job, empty, dictionaries=False).close()
         data = empty.getvalue()
         fields = footer.read_footer(data[-8 - footer.footer_size(data[-8:]) : -8])
         return footer.joined_footer(fields, remembered, self.groups, self.rows)
