@@ -262,11 +262,16 @@ def load_scorer(model: str | Path | None = None, settings: CheckSettings | None 
     ``UsageError`` for an engine that is not installed.
     """
     settings = settings or CheckSettings()
-    if engine == "plain" or (engine == "auto" and not compiled_available()):
+    if not compiled_chosen(engine):
         return PlainScorer(load(model), settings)
     from ..compiled import load_compiled
 
     return CompiledScorer(load_compiled(model), settings)
+
+
+def compiled_chosen(engine: str) -> bool:
+    """Whether an engine of ``ENGINES`` is the compiled one on this machine."""
+    return engine == "compiled" or (engine == "auto" and compiled_available())
 
 
 def compiled_available() -> bool:

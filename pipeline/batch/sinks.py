@@ -7,17 +7,19 @@ import csv
 import errno
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from . import footer
+from .lines import Frame
 from .reading import Chunk
 from .scoring import RowVerdict, Scored
 from .settings import Job
@@ -63,6 +65,7 @@ class JsonlPart:
         self._only_flagged = job.settings.only_flagged
         self._quiet: RowVerdict | None = None
         self._quiet_tail = b""
+        self._room = np.empty(0, dtype=np.uint8)
 
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk."""
@@ -75,10 +78,14 @@ class JsonlPart:
             lines = [heads[k] + self._tail(v) for k, v in zip(scored.rows, scored.verdicts, strict=True) if v.flagged]
             self._file.writelines(lines)
             return len(lines)
+        tails = self._tails(scored)
+        if isinstance(heads, Frame):
+            self._file.write(self._assembled(heads, tails))
+            return scored.count
         quiet = self._quiet_tail
         parts: list[bytes] = []
         last = 0
-        for row, tail in self._tails(scored):
+        for row, tail in tails:
             parts.append(quiet.join(heads[last : row + 1]))
             parts.append(tail)
             last = row + 1
@@ -87,7 +94,27 @@ class JsonlPart:
         self._file.write(b"".join(parts))
         return scored.count
 
-    def _tails(self, scored: Scored) -> Iterable[tuple[int, bytes]]:
+    def _assembled(self, heads: Frame, tails: Collection[tuple[int, bytes]]) -> memoryview:
+        from .kernels import kernels
+
+        rows, special = zip(*tails, strict=True) if tails else ((), ())
+        ends = np.cumsum([len(self._quiet_tail), *map(len, special)], dtype=np.int64)
+        quiet_lines = len(heads) - len(special)
+        size = len(heads.block) - 2 * len(heads) + int(ends[-1]) + (quiet_lines - 1) * len(self._quiet_tail)
+        if len(self._room) < size:
+            self._room = np.empty(size, dtype=np.uint8)
+        written = kernels().assemble(
+            np.frombuffer(heads.block, dtype=np.uint8),
+            heads.ends,
+            np.array(rows, dtype=np.int64),
+            np.frombuffer(b"".join((self._quiet_tail, *special)), dtype=np.uint8),
+            ends,
+            self._room,
+        )
+        assert written == size
+        return self._room[:written].data
+
+    def _tails(self, scored: Scored) -> Collection[tuple[int, bytes]]:
         """The rows that differ from the quiet one, and what is written after them."""
         full = {row: self._tail(verdict) for row, verdict in zip(scored.rows, scored.verdicts, strict=True)}
         s = scored.scalars
