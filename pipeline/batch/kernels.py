@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
+from ..compiled.entries import cache_folder, first_use
 from ..compiled.jit import entry
 
 Array = npt.NDArray[Any]
@@ -30,8 +34,27 @@ class Kernels(NamedTuple):
 
 @cache
 def kernels() -> Kernels:
-    """The functions, from numba's cache or compiled now."""
-    return Kernels(entry(scan, cache=True), entry(assemble, cache=True))
+    """The functions, from numba's cache if it can be read, else compiled anew for this process."""
+    made = Kernels(entry(scan, cache=True), entry(assemble, cache=True))
+    try:
+        with first_use(cache_folder(made.scan), sha256(Path(__file__).read_bytes()).hexdigest(), long=False):
+            _try(made)
+    except Exception:
+        made = Kernels(entry(scan, cache=False), entry(assemble, cache=False))
+        _try(made)
+    return made
+
+
+def _try(made: Kernels) -> None:
+    """Call both, so that whatever is wrong with them shows."""
+    block = b'{"text":""}\n'
+    ends = np.zeros(1, dtype=np.int64)
+    numbers = np.zeros(2, dtype=np.int32)
+    room = np.empty(16, dtype=np.uint8)
+    given = np.frombuffer(block, dtype=np.uint8)
+    name = np.frombuffer(b"text", dtype=np.uint8)
+    made.scan(given, name, np.array([len(name)]), 9, room, numbers, room.copy(), numbers.copy(), room.copy(), ends)
+    made.assemble(given, ends, ends[:0].copy(), name, np.array([len(name)]), room)
 
 
 def scan(

@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -108,10 +108,12 @@ class Worker:
 _asked: tuple[Job, Path] | None = None
 
 
-def start(job: Job, folder: Path) -> None:
+def start(job: Job, folder: Path, prepare: Callable[[], None] | None = None) -> None:
     """Make this process a worker. It ends with its parent, and leaves Ctrl-C to it."""
     global _asked
     _asked = job, folder
+    if prepare is not None:
+        prepare()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
