@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import csv
-import errno
 import io
 import os
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -19,10 +18,12 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from . import footer
+from .carrying import Group, Uncarried, carried, schema_of, write_carried
 from .lines import Frame
 from .reading import Chunk
 from .scoring import RowVerdict, Scored
 from .settings import Job
+from .sources import Input, Shard
 from .table import (
     RANKING,
     REPEATING,
@@ -43,14 +44,27 @@ class Part(Protocol):
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk; returns how many were written."""
 
+    def end(self) -> None:
+        """All rows of the shard were written. Raises ``Uncarried``."""
+
     def close(self) -> None:
-        """Finish the part."""
+        """Let go, also where not all were written."""
 
 
-def open_part(job: Job, file: BinaryIO) -> Part:
-    """A part of the job's output format."""
-    kinds: dict[str, Callable[[Job, BinaryIO], Part]] = {"jsonl": JsonlPart, "csv": CsvPart, "parquet": ParquetPart}
-    return kinds[job.settings.sink](job, file)
+def open_part(job: Job, file: BinaryIO, item: Input, shard: Shard, *, carry: bool = False) -> Part:
+    """A part of the job's output format.
+
+    ``carry``: row groups of Parquet may be carried over, which raises ``Uncarried`` where it turns out that they cannot be.
+    """
+    if job.settings.sink == "jsonl":
+        return JsonlPart(job, file)
+    if job.settings.sink == "csv":
+        return CsvPart(job, file)
+    if carry and job.source == "parquet" and not job.settings.only_flagged and job.settings.limit is None:
+        group = carried(item.path, shard.group, shard.start, shard.stop, schema_of(_empty(job)))
+        if group is not None:
+            return CarriedPart(job, file, group)
+    return ParquetPart(job, file)
 
 
 # ---------------------------------------------------------------- JSONL
@@ -146,8 +160,11 @@ class JsonlPart:
             return b"," + _encode(fields)[1:] + b"\n"
         return b"," + _encode(verdict)[1:] + b"\n"
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _heads(batch: pa.RecordBatch | None) -> list[bytes]:
@@ -181,6 +198,9 @@ class CsvPart:
             self._writer.writerow([*row, *(quiet if verdict is None else _fields(verdict))])
             written += 1
         return written
+
+    def end(self) -> None:
+        """Nothing follows the last row."""
 
     def close(self) -> None:
         """Hand the rest to the file, which stays open."""
@@ -242,9 +262,63 @@ class ParquetPart:
             self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
         return int(batch.num_rows)
 
+    def end(self) -> None:
+        """The footer is written last."""
+
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+class CarriedPart:
+    """A row group as it came in, with the verdict's columns: the caller's are copied as they are."""
+
+    def __init__(self, job: Job, file: BinaryIO, group: Group) -> None:
+        self._file = file
+        self._group = group
+        self._pages = job.pages
+        self._held: list[pa.RecordBatch] = []
+        schema = verdict_schema(job.pages, job.settings.prefix)
+        self._schema = with_dictionaries(schema, [job.settings.prefix + name for name in REPEATING])
+        self._leaves = [
+            _leaves(schema, [job.settings.prefix + name for name in names]) for names in (REPEATING, RANKING)
+        ]
+
+    def write(self, chunk: Chunk, scored: Scored) -> int:
+        """Take in the verdicts on the rows of a chunk."""
+        if chunk.rejects:
+            raise Uncarried
+        arrays = verdict_arrays(scored, self._pages, dictionaries=True)
+        self._held.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        return scored.count
+
+    def end(self) -> None:
+        """Write the row group."""
+        table = pa.Table.from_batches(self._held, schema=self._schema)
+        if len(table) != self._group.rows:
+            raise Uncarried
+        buffer = io.BytesIO()
+        repeating, ranking = self._leaves
+        pq.write_table(
+            table.unify_dictionaries(),
+            buffer,
+            row_group_size=len(table),
+            compression="snappy",
+            use_dictionary=repeating,
+            write_statistics=ranking,
+        )
+        write_carried(self._group, buffer.getvalue(), self._file)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@cache
+def _empty(job: Job) -> bytes:
+    """A Parquet file of the output's schema, without a row."""
+    file = io.BytesIO()
+    ParquetPart(job, file, dictionaries=False).close()
+    return file.getvalue()
 
 
 def output_schema(job: Job) -> pa.Schema:
@@ -293,34 +367,13 @@ class Joiner:
     def add(self, part: Path, out: BinaryIO, rows: int) -> bytes:
         """Append a part of so many rows to the output; returns what is to be remembered of it."""
         with part.open("rb") as file:
-            _copy(file, out, os.fstat(file.fileno()).st_size)
+            footer.copy(file, out, os.fstat(file.fileno()).st_size)
         self.rows += rows
         return b""
 
     def end(self, remembered: bytes) -> bytes:
         """What stands after the last part."""
         return b""
-
-
-def _copy(file: BinaryIO, out: BinaryIO, size: int) -> None:
-    """Append the next ``size`` bytes of a part; inside the kernel where it can."""
-    if hasattr(os, "copy_file_range") and out.seekable():
-        out.flush()
-        at, to = file.tell(), out.tell()
-        with suppress(OSError):  # a file system that cannot; what is wrong with a disk shows below
-            while size:
-                copied = os.copy_file_range(file.fileno(), out.fileno(), size, at, to)
-                if not copied:
-                    break
-                at, to, size = at + copied, to + copied, size - copied
-        file.seek(at)
-        out.seek(to)
-    while size:
-        data = file.read(min(size, 1 << 20))
-        if not data:
-            raise OSError(errno.EIO, "a part is shorter than it was")
-        out.write(data)
-        size -= len(data)
 
 
 class ParquetJoiner(Joiner):
@@ -340,16 +393,14 @@ class ParquetJoiner(Joiner):
             fields = footer.read_footer(file.read(size))
             moved = footer.moved_row_groups(fields, out.tell() - len(footer.MAGIC), self.groups)
             file.seek(len(footer.MAGIC))
-            _copy(file, out, left)
+            footer.copy(file, out, left)
         self.groups += len(moved)
         self.rows += rows
         return b"".join(moved)
 
     def end(self, remembered: bytes) -> bytes:
         """The footer."""
-        empty = io.BytesIO()
-        ParquetPart(self._job, empty, dictionaries=False).close()
-        data = empty.getvalue()
+        data = _empty(self._job)
         fields = footer.read_footer(data[-8 - footer.footer_size(data[-8:]) : -8])
         return footer.joined_footer(fields, remembered, self.groups, self.rows)
 

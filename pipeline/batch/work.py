@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InputError
+from .carrying import Uncarried
 from .pages import quiet_page, score_pages
 from .reading import Chunk, Reader
 from .scoring import Scored, Scorer, load_scorer
@@ -59,17 +60,19 @@ class Worker:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return self._run(item, shard, limit)
+            return self._run(item, shard, limit, carry=True)
+        except Uncarried:
+            return self._run(item, shard, limit, carry=False)
         finally:
             if collecting:
                 gc.enable()
 
-    def _run(self, item: Input, shard: Shard, limit: int | None) -> Done:
+    def _run(self, item: Input, shard: Shard, limit: int | None, *, carry: bool) -> Done:
         path = self._folder / f"part-{shard.index}-{os.getpid()}"
         summary = Summary(model_version=self._scorer.model_version)
         rejects: list[Reject] = []
         lines = 0
-        with path.open("wb") as file, closing(open_part(self._job, file)) as part:
+        with path.open("wb") as file, closing(open_part(self._job, file, item, shard, carry=carry)) as part:
             for found in self._reader.chunks(item, shard, limit):
                 scored, chunk = self._scored(found)
                 summary.read += chunk.read
@@ -81,6 +84,7 @@ class Worker:
                     Reject(r.line + lines if r.line else 0, r.reason, r.message, r.rows, r.file) for r in chunk.rejects
                 ]
                 lines += chunk.lines
+            part.end()
         summary.shorten()
         return Done(shard, path, summary, rejects, lines)
 
