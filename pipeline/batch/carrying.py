@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 from . import footer
 from .footer import Value
 
-_MOST_ROWS = 1 << 21  # whose verdicts are held in memory
+_MOST_ROWS = 1 << 20  # whose verdicts are held in memory
 _LARGEST_FOOTER = 4 << 20  # that is worth taking apart
 
 # Those that are known to say rightly where column chunks begin and end; old ones of Java do not.
