@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batch_support import TEXTS, judge, read_rejects
+from batch_support import AD, TEXTS, judge, read_rejects
 
 from pipeline.batch import carrying, sinks, verdict_schema
 
@@ -160,6 +160,19 @@ def test_parts_of_groups_are_written_anew(tmp_path: Path, seen: list[str], optio
     assert "CarriedPart" not in seen
     found = pq.read_table(tmp_path / "out.parquet")
     assert len(found) == 500 if "limit" in options else set(found["flagged"].to_pylist()) == {True}
+
+
+def test_verdicts_that_would_fill_the_memory_are_written_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[str]
+) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"text": [AD] * 300}), source)
+    for most, kinds in ((1 << 20, ["CarriedPart"]), (1 << 10, ["CarriedPart", "ParquetPart"])):
+        monkeypatch.setattr(sinks, "MOST_HELD", most)
+        seen.clear()
+        judge(tmp_path / "out.parquet", source)
+        assert seen[: len(kinds)] == kinds
+        assert pq.read_table(tmp_path / "out.parquet")["flagged"].to_pylist() == [True] * 300
 
 
 def test_old_writers_and_large_groups_are_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def _chunk(fields: dict[int, Value]) -> Chunk | None:
     return Chunk(start, metadata[_SIZE].value, metadata)
 
 
-def write_carried(group: Group, verdicts: bytes, out: BinaryIO) -> None:
+def write_carried(group: Group, verdicts: memoryview, out: BinaryIO) -> None:
     """A part of one row group: the columns of ``group``, then those of ``verdicts``, a Parquet file of one row group itself.
 
     Its footer describes the row group as the output's will; the schema is left to that.
@@ -109,13 +109,13 @@ def write_carried(group: Group, verdicts: bytes, out: BinaryIO) -> None:
             columns.append(_moved(chunk, out.tell()))
             source.seek(chunk.start)
             footer.copy(source, out, chunk.size)
-    size = footer.footer_size(verdicts[-8:])
-    fields = footer.read_footer(verdicts[-8 - size : -8])
+    size = footer.footer_size(bytes(verdicts[-8:]))
+    fields = footer.read_footer(bytes(verdicts[-8 - size : -8]))
     (own,), _ = fields[_ROW_GROUPS].value
     if own.value[_ROWS].value != group.rows:
         raise Uncarried
     shift = out.tell() - len(footer.MAGIC)
-    out.write(memoryview(verdicts)[len(footer.MAGIC) : -8 - size])
+    out.write(verdicts[len(footer.MAGIC) : -8 - size])
     for value in own.value[_COLUMNS].value[0]:
         footer.shift_chunk(value.value, shift)
         columns.append(value)

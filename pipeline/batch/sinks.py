@@ -36,6 +36,7 @@ from .table import (
 
 _encode = msgspec.json.Encoder().encode
 _MARK = 777_777_777
+MOST_HELD = 52 << 20  # bytes of verdicts that are held for a row group
 
 
 class Part(Protocol):
@@ -278,6 +279,7 @@ class CarriedPart:
         self._group = group
         self._pages = job.pages
         self._held: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
         schema = verdict_schema(job.pages, job.settings.prefix)
         self._schema = with_dictionaries(schema, [job.settings.prefix + name for name in REPEATING])
         self._leaves = [
@@ -290,6 +292,10 @@ class CarriedPart:
             raise Uncarried
         arrays = verdict_arrays(scored, self._pages, dictionaries=True)
         self._held.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._rows += scored.count
+        self._bytes += self._held[-1].nbytes
+        if self._bytes * self._group.rows > MOST_HELD * self._rows:  # so it will be in the end: rather now than then
+            raise Uncarried
         return scored.count
 
     def end(self) -> None:
@@ -307,7 +313,7 @@ class CarriedPart:
             use_dictionary=repeating,
             write_statistics=ranking,
         )
-        write_carried(self._group, buffer.getvalue(), self._file)
+        write_carried(self._group, buffer.getbuffer(), self._file)
 
     def close(self) -> None:
         """Nothing is held."""
