@@ -1,15 +1,17 @@
-"""Whole files, against the plain pipeline: python benchmarks/batch.py TEXTS.jsonl [--ads ADS.jsonl] [--size MB].
+"""Whole files, against the plain pipeline: python benchmarks/batch.py TEXTS.jsonl [--ads ADS.jsonl] [--size MB] [--join N].
 
 The plain pipeline is jieba.lcut, TfidfVectorizer (words and pairs) and LogisticRegression in one process, fitted on the corpus of
 this repository. A file of the size asked for is drawn at random from the texts (field ``text``), with a share of advertisements;
-it is then judged Parquet → Parquet and JSONL → JSONL with one and with two workers. The plain rate is measured before and after
-each of them, since machines are shared; a second table column counts processor time, which other programs disturb less. Prints a Markdown table.
+it is then judged Parquet → Parquet and JSONL → JSONL with one and with two workers. On a sample of the same texts, in one process
+and in memory: fastText on the words of jieba and rjieba (extra ``peers``), a keyword list, verdicts as columns; and one text a call
+to a service of our own (extra ``service``). The plain rate is measured before and after each of them, since machines are shared; a
+second column counts processor time, which other programs disturb less. ``--join`` makes longer texts of N drawn ones (advertisements
+stay as they are). Prints a Markdown table.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import html
 import json
 import random
@@ -19,26 +21,42 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from peers import (
+    CONNECTIONS,
+    REPOSITORY,
+    Method,
+    corpus,
+    fasttext_methods,
+    keyword_list,
+    naive,
+    own_service,
+    read,
+    service_installed,
+)
+
+from pipeline.batch.scoring import compiled_available
+
 SAMPLE = 8_000
+SECONDS = 3.0  # that a peer is measured for
+ORDINARY = 20_000  # texts that fastText is shown beside the corpus
 
 
 def texts_of(path: Path) -> list[str]:
-    data = path.read_bytes()
-    lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8").splitlines()
-    return [text for line in lines if (text := json.loads(line)["text"])]
+    return [row["text"] for row in read(path) if row["text"]]
 
 
-def drawn(texts: list[str], ads: list[str], share: float, size: int) -> Iterator[str]:
+def drawn(texts: list[str], ads: list[str], share: float, size: int, join: int = 1) -> Iterator[str]:
+    """Texts for ``size`` bytes of JSON lines: of ``join`` texts each, or an advertisement."""
     rng = random.Random(7)
     written = 0
     while written < size:
-        text = rng.choice(ads if ads and rng.random() < share else texts)
+        text = rng.choice(ads) if ads and rng.random() < share else ",".join(rng.choices(texts, k=join))
         written += len(text.encode()) + 40
         yield text
 
@@ -74,33 +92,51 @@ def make_files(folder: Path, texts: Iterator[str]) -> int:
     return count
 
 
-class Plain:
-    """The plain pipeline."""
+class Result(NamedTuple):
+    """Rows a second of the clock and of the processor; seconds and MB of the largest process, where that is told."""
 
-    def __init__(self, texts: list[str]) -> None:
-        import jieba
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
+    clock: float
+    busy: float
+    seconds: float | None = None
+    memory: float | None = None
 
-        jieba.setLogLevel(60)
-        jieba.initialize()
-        rows = [
-            json.loads(line)
-            for path in sorted((REPOSITORY / "data" / "corpus").glob("*.jsonl"))
-            for line in path.read_text(encoding="utf-8").splitlines()
-        ]
-        vectors = TfidfVectorizer(tokenizer=jieba.lcut, token_pattern=None, ngram_range=(1, 2), lowercase=False)
-        self._model = make_pipeline(vectors, LogisticRegression(max_iter=500))
-        self._model.fit([row["text"] for row in rows], [row["severity"] >= 2 for row in rows])
-        self._sample = texts
 
-    def rates(self) -> tuple[float, float]:
-        """Texts a second of the clock, and of the processor."""
-        start, busy = time.perf_counter(), time.process_time()
-        self._model.predict_proba(self._sample)
-        spent, busy = time.perf_counter() - start, time.process_time() - busy
-        return len(self._sample) / spent, len(self._sample) / busy
+def timed(method: Method, sample: list[str], seconds: float = 0.0) -> Result:
+    """A method in this process, over a sample again and again."""
+    count = 0
+    start, busy = time.perf_counter(), time.process_time()
+    while not count or time.perf_counter() - start < seconds:
+        method(sample)
+        count += len(sample)
+    return Result(count / (time.perf_counter() - start), count / (time.process_time() - busy))
+
+
+class Table:
+    """Lines of the table, each with the plain pipeline measured before and after."""
+
+    def __init__(self, plain: Callable[[], Result]) -> None:
+        self._plain = plain
+        print(
+            "| run | seconds | rows/s | plain rows/s | × plain | rows per CPU second | × plain | peak MB of a process |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
+
+    def add(self, name: str, run: Callable[[], Result]) -> Result:
+        before = self._plain()
+        found = run()
+        after = self._plain()
+        clock, busy = statistics.mean((before.clock, after.clock)), statistics.mean((before.busy, after.busy))
+        seconds = f"{found.seconds:.1f}" if found.seconds is not None else ""
+        memory = f"{found.memory:.0f}" if found.memory is not None else ""
+        print(
+            f"| {name} | {seconds} | {found.clock:,.0f} | {clock:,.0f} | {found.clock / clock:.1f} | {found.busy:,.0f} |"
+            f" {found.busy / busy:.1f} | {memory} |",
+            flush=True,
+        )
+        return found
+
+    def note(self, name: str, said: str) -> None:
+        print(f"| {name} | | {said} | | | | | |", flush=True)
 
 
 def make_pages(path: Path, texts: Iterator[str], size: int) -> int:
@@ -158,50 +194,93 @@ def peak_memory(pid: int) -> int:
     return max((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), default=0)
 
 
+def files(table: Table, folder: Path, rows: int, rounds: int) -> None:
+    """Whole files, with one and with two workers."""
+
+    def run(kind: str, workers: int) -> Result:
+        runs = [judged(folder / f"in.{kind}", folder / f"out.{kind}", workers) for _ in range(rounds)]
+        seconds, busy = (statistics.median(run[k] for run in runs) for k in (0, 1))
+        return Result(rows / seconds, rows / busy, seconds, max(run[2] for run in runs))
+
+    for kind in ("parquet", "jsonl"):
+        one = table.add(f"{kind} → {kind}, 1 worker", partial(run, kind, 1))
+        two = table.add(f"{kind} → {kind}, 2 workers", partial(run, kind, 2))
+        table.note(f"{kind}: 2 workers against 1", f"{two.clock / one.clock:.2f} ×")
+
+
+def peers(table: Table, texts: list[str], sample: list[str]) -> None:
+    """The same texts by other means, in one process."""
+    if compiled_available():
+        from pipeline.compiled import load_compiled
+
+        table.add("verdicts as columns, in memory", partial(timed, load_compiled().score, sample, SECONDS))
+    else:
+        table.note("verdicts as columns, in memory", "left out: needs the extra `fast`")
+    table.add("keyword list in Aho–Corasick", partial(timed, keyword_list(), sample, SECONDS))
+    known, labels = corpus()
+    ordinary = texts[:ORDINARY]
+    methods = fasttext_methods(known + ordinary, labels + [0] * len(ordinary))
+    for name, method in methods.items():
+        table.add(name, partial(timed, method, sample, SECONDS))
+    if not methods:
+        table.note("fastText", "left out: needs the extra `peers`")
+    if not service_installed():
+        table.note("one text a call to our own service", "left out: needs the extra `service`")
+        return
+    with own_service(sample) as measure:
+        measure(1.0)
+        table.add(f"one text a call to our own service, {CONNECTIONS} connections", lambda: Result(*measure(SECONDS)))
+
+
+def pages(table: Table, folder: Path, texts: Iterator[str], size: int) -> None:
+    """Pages of HTML, with one worker; the plain pipeline knows no pages."""
+    count = make_pages(folder / "pages.jsonl", texts, size)
+    mean = (folder / "pages.jsonl").stat().st_size / count / 1000
+    clock, busy, memory = judged(folder / "pages.jsonl", folder / "out.jsonl", 1, "--html-column", "html")
+    print(
+        f"| {count:,} pages of {mean:.1f} KB HTML, 1 worker | {clock:.1f} | {count / clock:,.0f} | | |"
+        f" {count / busy:,.0f} | | {memory:.0f} |"
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, help="JSONL (also .gz) of ordinary text")
     parser.add_argument("--ads", type=Path, help="JSONL of loan advertisements to mix in")
     parser.add_argument("--share", type=float, default=0.01, help="share of advertisements")
     parser.add_argument("--size", type=int, default=1000, help="MB of JSONL to make")
+    parser.add_argument("--join", type=int, default=1, metavar="N", help="make each text of N drawn ones")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", choices=("files", "peers", "pages"), help="a part of the table")
     parser.add_argument("--folder", type=Path, help="where to put the files, a temporary folder by default")
     options: Any = parser.parse_args()
     texts = texts_of(options.texts)
     ads = texts_of(options.ads) if options.ads else []
+
+    def draw(size: int = sys.maxsize) -> Iterator[str]:
+        return drawn(texts, ads, options.share, size, options.join)
+
+    wanted = [options.only] if options.only else ["files", "peers", "pages"]
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
-        rows = make_files(folder, drawn(texts, ads, options.share, options.size << 20))
-        plain = Plain(list(islice(drawn(texts, ads, options.share, sys.maxsize), SAMPLE)))
-        size = (folder / "in.jsonl").stat().st_size / 1e6
+        sample = list(islice(draw(), SAMPLE))
+        length = statistics.mean(map(len, sample))
         print(
-            f"{rows:,} rows, {size:,.0f} MB as JSONL, {(folder / 'in.parquet').stat().st_size / 1e6:,.0f} MB as Parquet\n"
+            f"texts of {length:.0f} characters, {statistics.mean(len(t.encode()) for t in sample):.0f} bytes on average"
         )
-        print(
-            "| run | seconds | rows/s | plain rows/s | × plain | rows per CPU second | × plain | peak MB of a process |"
-        )
-        print("|---|---|---|---|---|---|---|---|")
-        for kind in ("parquet", "jsonl"):
-            spent: dict[int, float] = {}
-            for workers in (1, 2):
-                before = plain.rates()
-                runs = [judged(folder / f"in.{kind}", folder / f"out.{kind}", workers) for _ in range(options.rounds)]
-                wall, busy = (statistics.mean(pair) for pair in zip(before, plain.rates(), strict=True))
-                spent[workers] = statistics.median(run[0] for run in runs)
-                fast, sparing = rows / spent[workers], rows / statistics.median(run[1] for run in runs)
-                print(
-                    f"| {kind} → {kind}, {workers} worker{'s' * (workers > 1)} | {spent[workers]:.1f} | {fast:,.0f} | {wall:,.0f} |"
-                    f" {fast / wall:.0f} | {sparing:,.0f} | {sparing / busy:.0f} | {max(run[2] for run in runs):.0f} |",
-                    flush=True,
-                )
-            print(f"| 2 workers against 1 | | {spent[1] / spent[2]:.2f} × | | | | | |")
-        count = make_pages(folder / "pages.jsonl", drawn(texts, ads, options.share, sys.maxsize), options.size << 17)
-        mean = (folder / "pages.jsonl").stat().st_size / count
-        clock, busy, memory = judged(folder / "pages.jsonl", folder / "out.jsonl", 1, "--html-column", "html")
-        print(
-            f"| {count:,} pages of {mean / 1000:.1f} KB HTML, 1 worker | {clock:.1f} | {count / clock:,.0f} | | |"
-            f" {count / busy:,.0f} | | {memory:.0f} |"
-        )
+        plain = naive(*corpus())
+        if "files" in wanted:
+            rows = make_files(folder, draw(options.size << 20))
+            sizes = [(folder / f"in.{kind}").stat().st_size / 1e6 for kind in ("jsonl", "parquet")]
+            print(f"{rows:,} rows, {sizes[0]:,.0f} MB as JSONL, {sizes[1]:,.0f} MB as Parquet")
+        print()
+        table = Table(partial(timed, plain, sample))
+        if "files" in wanted:
+            files(table, folder, rows, options.rounds)
+        if "peers" in wanted:
+            peers(table, texts, sample)
+        if "pages" in wanted:
+            pages(table, folder, draw(), options.size << 17)
 
 
 if __name__ == "__main__":

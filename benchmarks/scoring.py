@@ -6,79 +6,23 @@
 JSON lines with ``text`` and ``severity``, text about loans. The plain pipeline, *naive*, is scikit-learn's TfidfVectorizer over
 jieba.lcut with one- and two-word features and LogisticRegression, fitted on these texts. ``mixed`` is ordinary text with one per
 cent of the dense texts of severity 2 and more. All methods score the same texts in one process on one core, round after round;
-the figures are medians of CPU time. ``--peers`` adds fastText if it can be imported.
+the figures are medians of CPU time. ``--peers`` adds fastText if it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import random
 import resource
 import statistics
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jieba
-import rjieba
-from ahocorasick_rs import AhoCorasick
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from peers import SEED, Method, fasttext_methods, keyword_list, naive, read
 
 from pipeline import CheckSettings, load
 from pipeline.compiled import load_compiled
-
-SEED = 7
-Method = Callable[[list[str]], Any]
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    body = path.read_bytes()
-    text = (gzip.decompress(body) if path.suffix == ".gz" else body).decode("utf-8")
-    return [json.loads(line) for line in text.split("\n") if line]
-
-
-def naive(texts: list[str], labels: list[int]) -> Method:
-    jieba.setLogLevel(60)
-    jieba.initialize()
-    vectorizer = TfidfVectorizer(tokenizer=jieba.lcut, token_pattern=None, ngram_range=(1, 2))
-    model = LogisticRegression(max_iter=300).fit(vectorizer.fit_transform(texts), labels)
-    print(f"naive: {len(vectorizer.vocabulary_)} features, fitted on {len(texts)} texts")
-    return lambda batch: model.predict_proba(vectorizer.transform(batch))
-
-
-def keyword_list() -> Method:
-    """All triggers and key terms of the shipped model as a flat list."""
-    from pipeline.text.disguise import _tables
-
-    automaton = AhoCorasick(sorted({*load().artefact.gate, *_tables().terms}))
-    return lambda batch: [bool(automaton.find_matches_as_indexes(text)) for text in batch]
-
-
-def fasttext_methods(texts: list[str], labels: list[int]) -> dict[str, Method]:
-    import fasttext
-
-    fasttext.FastText.eprint = lambda _: None
-
-    def words(text: str) -> str:
-        return " ".join(rjieba.cut(text, True)).replace("\n", " ")
-
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        rows = [f"__label__{label} {words(text)}\n" for text, label in zip(texts, labels, strict=True)]
-        random.Random(SEED).shuffle(rows)
-        file.writelines(rows)
-        file.flush()
-        model = fasttext.train_supervised(file.name, dim=50, lr=0.5, epoch=5, wordNgrams=2, thread=1, verbose=0)
-    predict = model.f.predict  # the binding itself: the wrapper of some builds does not know numpy 2
-
-    def run(cut: Callable[[str], Any]) -> Method:
-        return lambda batch: [predict(" ".join(cut(t)).replace("\n", " ") + "\n", 1, 0.0, "strict") for t in batch]
-
-    return {"fastText on jieba words": run(jieba.lcut), "fastText on rjieba words": run(lambda t: rjieba.cut(t, True))}
 
 
 def measure(methods: dict[str, Method], texts: list[str], rounds: int, slow: dict[str, int]) -> dict[str, float]:
@@ -126,7 +70,10 @@ def main() -> None:
         "keyword list in Aho-Corasick": keyword_list(),
     }
     if options.peers:
-        methods |= fasttext_methods(ordinary + dense, labels)
+        found = fasttext_methods(ordinary + dense, labels)
+        methods |= found
+        if not found:
+            print("fastText is not installed and left out: pip install 'loanlint[peers]'")
     reference = next(iter(methods))
     slow = {"loanlint, plain": 10, "loanlint, plain, no evidence": 10}
     for title, texts in (("ordinary text with 1 % loan advertisements", mixed), ("text about loans", dense)):

@@ -6,8 +6,11 @@ here pass through. See https://parquet.apache.org/docs/file-format/metadata/.
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any, BinaryIO, NamedTuple
 
 MAGIC = b"PAR1"
 
@@ -20,6 +23,7 @@ _COLUMNS, _GROUP_OFFSET, _ORDINAL = 1, 5, 7
 _CHUNK_OFFSETS = (2, 4, 6)  # file_offset, offset_index_offset, column_index_offset
 _CHUNK_METADATA = 3
 _DATA_OFFSETS = (9, 10, 11, 14)  # data page, index page, dictionary page, bloom filter
+I16, STRUCT = _I16, _STRUCT
 _MOST_ORDINALS = 1 << 15
 
 
@@ -134,6 +138,11 @@ def _list_head(size: int, kind: int) -> bytes:
     return bytes([size << 4 | kind]) if size < 15 else bytes([0xF0 | kind]) + _varint(size)
 
 
+def written(fields: dict[int, Value]) -> bytes:
+    """A structure as it stands in a footer."""
+    return _write_struct(fields)
+
+
 def read_footer(footer: bytes) -> dict[int, Value]:
     """The fields of ``FileMetaData``."""
     try:
@@ -163,13 +172,17 @@ def moved_row_groups(fields: dict[int, Value], shift: int, first: int) -> list[b
                 group.value[_ORDINAL] = Value(_I16, first + k)
             else:
                 del group.value[_ORDINAL]
-        chunks, _ = group.value[_COLUMNS].value
-        for chunk in chunks:
-            _shift(chunk.value, _CHUNK_OFFSETS, shift)
-            if _CHUNK_METADATA in chunk.value:
-                _shift(chunk.value[_CHUNK_METADATA].value, _DATA_OFFSETS, shift)
+        for chunk in group.value[_COLUMNS].value[0]:
+            shift_chunk(chunk.value, shift)
         moved.append(_write_struct(group.value))
     return moved
+
+
+def shift_chunk(fields: dict[int, Value], by: int) -> None:
+    """Change a column chunk to one that stands ``by`` bytes further on."""
+    _shift(fields, _CHUNK_OFFSETS, by)
+    if _CHUNK_METADATA in fields:
+        _shift(fields[_CHUNK_METADATA].value, _DATA_OFFSETS, by)
 
 
 def _shift(fields: dict[int, Value], numbers: tuple[int, ...], by: int) -> None:
@@ -195,3 +208,24 @@ def _continued(fields: dict[int, Value], last: int) -> bytes:
     """The rest of a structure, after field ``last``."""
     marked = _write_struct({last: Value(_TRUE, True), **fields})
     return marked[1:]
+
+
+def copy(file: BinaryIO, out: BinaryIO, size: int) -> None:
+    """Append the next ``size`` bytes of a file; inside the kernel where it can."""
+    if hasattr(os, "copy_file_range") and out.seekable():
+        out.flush()
+        at, to = file.tell(), out.tell()
+        with suppress(OSError):  # a file system that cannot; what is wrong with a disk shows below
+            while size:
+                copied = os.copy_file_range(file.fileno(), out.fileno(), size, at, to)
+                if not copied:
+                    break
+                at, to, size = at + copied, to + copied, size - copied
+        file.seek(at)
+        out.seek(to)
+    while size:
+        data = file.read(min(size, 1 << 20))
+        if not data:
+            raise OSError(errno.EIO, "a file is shorter than it was")
+        out.write(data)
+        size -= len(data)

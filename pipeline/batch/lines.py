@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from .settings import MAX_ROW, MAX_TEXT, BatchSettings
@@ -21,13 +22,13 @@ _Taken = Literal["\x00 taken"]
 class Lines(NamedTuple):
     """Good lines as JSON objects without the closing brace, what is judged in each, and the lines that are bad.
 
-    ``read`` lines held something; ``lines`` were there.
+    ``texts`` a list, or an Arrow array of strings, as ``urls``; ``read`` lines held something; ``lines`` were there.
     """
 
-    heads: list[bytes]
-    texts: list[str]
+    heads: Sequence[bytes]
+    texts: list[str] | Any
     ids: Sequence[Any]
-    urls: list[Any] | None
+    urls: list[Any] | Any | None
     rejects: list[Reject]
     read: int
     lines: int
@@ -54,10 +55,48 @@ class _Field(Sequence[Any]):
         return None if value is msgspec.UNSET else value
 
 
-class LineDecoder:
-    """Takes lines of JSON apart. ``names`` are the verdict columns to be added."""
+class Frame(Sequence[bytes]):
+    """A block of lines, each an object from its first byte to its last but one; ``ends`` where they end."""
 
-    def __init__(self, settings: BatchSettings, names: tuple[str, ...]) -> None:
+    def __init__(self, block: bytes, ends: Any) -> None:
+        self.block = block
+        self.ends = ends
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[bytes]: ...
+
+    def __getitem__(self, at: int | slice) -> bytes | list[bytes]:
+        if isinstance(at, slice):
+            return [self[k] for k in range(*at.indices(len(self)))]
+        return self.block[self.ends[at - 1] if at else 0 : self.ends[at] - 2]
+
+
+class _Parsed(Sequence[Any]):
+    """A field of lines, parsed where it is asked for."""
+
+    def __init__(self, heads: Frame, decoder: Any, name: str) -> None:
+        self._heads = heads
+        self._decoder = decoder
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def __getitem__(self, at: Any) -> Any:
+        value = getattr(self._decoder.decode(self._heads[at] + b"}"), self._name)
+        return None if value is msgspec.UNSET else value
+
+
+class LineDecoder:
+    """Takes lines of JSON apart. ``names`` are the verdict columns to be added; ``compiled`` whether by compiled functions."""
+
+    def __init__(self, settings: BatchSettings, names: tuple[str, ...], *, compiled: bool = False) -> None:
         self._column = settings.judged_column
         self._names = names
         self._longest = MAX_ROW if settings.html_column else MAX_TEXT
@@ -82,6 +121,16 @@ class LineDecoder:
             gc=False,
         )
         self._decoder = msgspec.json.Decoder(row)
+        self._scan: Callable[..., int] | None = None
+        # The order that `scan` expects: text, URL, id, and those that may not occur.
+        known = (self._column, self._url, self._id)
+        if compiled and len(set(known)) == len(known):
+            from .kernels import kernels
+
+            self._scan = kernels().scan
+            spelt = [name.encode() for name in (*known, *taken)]
+            self._spelt = np.frombuffer(b"".join(spelt), dtype=np.uint8)
+            self._spelt_ends = np.cumsum([len(name) for name in spelt], dtype=np.int64)
 
     def lines(self, block: bytes, limit: int | None) -> Lines:
         """The lines of a block, at most ``limit`` that hold something."""
@@ -100,12 +149,14 @@ class LineDecoder:
         if len(block) > MAX_ROW or not block.startswith(b"{") or not block.endswith(b"}\n"):
             return None
         count = block.count(b"\n")
+        if self._scan is not None and (found := self._scanned(block, count)) is not None:
+            return found
         if block.count(b"}\n{") + 1 != count:
             return None
         try:
             _validate(block)
             rows = self._decoder.decode_lines(block)
-        except (pa.ArrowInvalid, msgspec.DecodeError):
+        except (pa.ArrowInvalid, msgspec.DecodeError, RecursionError):
             return None
         if len(rows) != count:
             return None
@@ -116,6 +167,41 @@ class LineDecoder:
             block[:-2].split(b"}\n"), texts, _Field(rows, self._id_field), self._values(rows, self._url_field), [],
             count, count,
         )  # fmt: skip
+
+    def _scanned(self, block: bytes, count: int) -> Lines | None:
+        """The same by the compiled scan, which leaves what is unusual to the rest."""
+        assert self._scan is not None
+        try:
+            _validate(block)
+        except pa.ArrowInvalid:
+            return None
+        texts, urls = np.empty(len(block), dtype=np.uint8), np.empty(len(block), dtype=np.uint8)
+        text_ends, url_ends = np.zeros(count + 1, dtype=np.int32), np.zeros(count + 1, dtype=np.int32)
+        there = np.zeros(count, dtype=np.uint8)
+        ends = np.empty(count, dtype=np.int64)
+        found = self._scan(
+            np.frombuffer(block, dtype=np.uint8), self._spelt, self._spelt_ends, self._longest,
+            texts, text_ends, urls, url_ends, there, ends,
+        )  # fmt: skip
+        if found != count:
+            return None
+        heads = Frame(block, ends)
+        return Lines(
+            heads,
+            pa.StringArray.from_buffers(count, pa.py_buffer(text_ends), pa.py_buffer(texts)),
+            _Parsed(heads, self._decoder, self._id_field),
+            pa.StringArray.from_buffers(
+                count,
+                pa.py_buffer(url_ends),
+                pa.py_buffer(urls),
+                pa.py_buffer(np.packbits(there, bitorder="little")),
+            )
+            if there.any()
+            else None,
+            [],
+            count,
+            count,
+        )
 
     @staticmethod
     def _values(rows: list[Any], name: str) -> list[Any] | None:

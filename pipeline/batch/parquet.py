@@ -30,11 +30,12 @@ def read_schema(item: Input) -> pa.Schema:
         ) from error
 
 
-def row_ranges(item: Input, columns: tuple[str, ...], wanted: int) -> Iterator[dict[str, Any]]:
+def row_ranges(item: Input, columns: tuple[str, ...], wanted: int, *, last: bool) -> Iterator[dict[str, Any]]:
     """Shards of row groups.
 
     A large row group makes several: rows before a shard's first are decoded and passed over, which costs less than a worker that
-    waits for another's row group.
+    waits for another's row group. In the ``last`` file the last row group is cut finer, so that all workers end at about the same
+    time, and so that a file of one row group is work for several.
     """
     try:
         with pq.ParquetFile(item.path) as file:
@@ -51,7 +52,8 @@ def row_ranges(item: Input, columns: tuple[str, ...], wanted: int) -> Iterator[d
     for group in range(metadata.num_row_groups):
         described = metadata.row_group(group)
         rows = described.num_rows
-        pieces = max(1, min(_MOST_PIECES, described.total_byte_size // wanted))
+        ends = last and group + 1 == metadata.num_row_groups
+        pieces = max(1, min(_MOST_PIECES, described.total_byte_size // (wanted // _MOST_PIECES if ends else wanted)))
         for k in range(pieces):
             weight = item.size * rows // (pieces * max(1, metadata.num_rows))
             left -= weight

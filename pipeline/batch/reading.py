@@ -17,6 +17,7 @@ from ..pages.encoding import decode
 from . import delimited, parquet, warc
 from .lines import LineDecoder
 from .rows import fit
+from .scoring import compiled_chosen
 from .settings import MAX_ROW, MAX_TEXT, Job
 from .sources import Input, Reject, Shard
 from .streams import range_chunks, whole_lines
@@ -35,7 +36,7 @@ class Chunk:
     """
 
     texts: Sequence[str] | Any
-    heads: list[bytes] | None = None
+    heads: Sequence[bytes] | None = None
     batch: pa.RecordBatch | None = None
     ids: Sequence[Any] | None = None
     urls: Sequence[Any] | None = None
@@ -63,7 +64,11 @@ class Reader:
         }
         self._read = kinds[job.source]
         if job.source == "jsonl":
-            self._lines = LineDecoder(job.settings, verdict_names(job.pages, job.settings.prefix))
+            self._lines = LineDecoder(
+                job.settings,
+                verdict_names(job.pages, job.settings.prefix),
+                compiled=not job.pages and compiled_chosen(job.settings.engine),
+            )
 
     def chunks(self, item: Input, shard: Shard, limit: int | None) -> Iterator[Chunk]:
         """The rows of a shard in order."""

@@ -63,10 +63,13 @@ class _Here:
 class _Processes:
     """Works on shards in other processes, which read and write files themselves."""
 
-    def __init__(self, job: Job, folder: Path) -> None:
+    def __init__(self, job: Job, folder: Path, prepare: Callable[[], None] | None) -> None:
         # A fresh interpreter each: a fork of a process with threads may hang.
         self._pool = ProcessPoolExecutor(
-            job.settings.workers, multiprocessing.get_context("spawn"), initializer=work.start, initargs=(job, folder)
+            job.settings.workers,
+            multiprocessing.get_context("spawn"),
+            initializer=work.start,
+            initargs=(job, folder, prepare),
         )
 
     def submit(self, item: Input, shard: Shard, limit: int | None) -> Callable[[], Done]:
@@ -80,10 +83,14 @@ class _Processes:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def run_batch(settings: BatchSettings, progress: Callable[[Progress], None] | None = None) -> Summary:
+def run_batch(
+    settings: BatchSettings,
+    progress: Callable[[Progress], None] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> Summary:
     """Score the inputs into the output and return what was found.
 
-    ``progress`` is called after each shard. On an interruption (``KeyboardInterrupt``, a full disk, a killed worker) the part that is
+    ``progress`` is called after each shard; ``prepare``, a function of a module, first in each worker process. On an interruption (``KeyboardInterrupt``, a full disk, a killed worker) the part that is
     done stays beside the output, to go on from with ``resume``. Raises ``UsageError``, ``InputError``, ``ModelError``,
     ``OutputError`` and ``BatchError``.
     """
@@ -97,7 +104,7 @@ def run_batch(settings: BatchSettings, progress: Callable[[Progress], None] | No
         else:
             output = FileOutput(job, _asked(inputs, settings, model))
             stack.callback(output.close)
-        summary = _run(inputs, job, output, progress)
+        summary = _run(inputs, job, output, progress, prepare)
         _check(summary, settings)
         try:
             output.finish()
@@ -132,12 +139,18 @@ def _asked(inputs: list[Input], settings: BatchSettings, model: str) -> dict[str
     }
 
 
-def _run(inputs: list[Input], job: Job, output: Output, progress: Callable[[Progress], None] | None) -> Summary:
+def _run(
+    inputs: list[Input],
+    job: Job,
+    output: Output,
+    progress: Callable[[Progress], None] | None,
+    prepare: Callable[[], None] | None,
+) -> Summary:
     settings = job.settings
     state = output.state
     total = sum(item.size for item in inputs)
     weight = 0
-    pool: _Here | _Processes = (_Here if settings.workers == 1 else _Processes)(job, output.folder)
+    pool = _Here(job, output.folder) if settings.workers == 1 else _Processes(job, output.folder, prepare)
     try:
         for shard, result in _in_order(_shards(inputs, job), inputs, pool, output, settings):
             weight += shard.weight

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
+import numpy as np
 
 from ..classifier import CheckSettings, Classifier, load
 from ..taxonomy import SEVERITY_LABELS
 from ..verdict import CodeScore, Evidence
+from .details import Deferred, Details, Flat, details
 
 if TYPE_CHECKING:
     from ..compiled import Columns, CompiledClassifier
@@ -80,14 +82,15 @@ class Scored(msgspec.Struct, frozen=True):
     """Verdicts on ``count`` texts: ``verdicts[k]`` is that of text ``rows[k]`` (ascending); all other texts get ``quiet``.
 
     Where there are ``scalars``, only texts with a severity, a signal or a disguise are in ``rows``: others differ from ``quiet`` in
-    these columns at most.
+    these columns at most; ``details`` then say as columns what ``verdicts`` say.
     """
 
     count: int
     rows: list[int]
-    verdicts: list[RowVerdict]
+    verdicts: Sequence[RowVerdict]
     quiet: RowVerdict
     scalars: Scalars | None = None
+    details: Details | None = None
 
 
 class Scorer(Protocol):
@@ -104,7 +107,7 @@ class Scorer(Protocol):
     def score(self, texts: Sequence[str] | Any, *, columns: bool = False) -> Scored:
         """Verdicts on a list of strings, or on a pyarrow array of strings without nulls.
 
-        ``columns`` whether the caller knows what to do with ``Scored.scalars``, which are cheaper to make.
+        ``columns`` whether the caller knows what to do with ``Scored.scalars`` and ``details``, which are cheaper to make.
         """
 
 
@@ -158,7 +161,8 @@ class CompiledScorer:
 
         self._classifier = classifier
         self._settings = settings
-        self._ceilings = {code.id: code.upgrade or code.severity for code in taxonomy().codes.values()}
+        # In the order in which the compiled classifier numbers the codes.
+        self._ceilings = np.array([code.upgrade or code.severity for code in taxonomy().codes.values()])
         self.model_version = classifier.version
         self.quiet = quiet_verdict(classifier.version)
 
@@ -180,83 +184,75 @@ class CompiledScorer:
                 found.action_names,
                 found.stance_names,
             )
-        rows = told.nonzero()[0].tolist()
-        return Scored(len(found), rows, self._verdicts(found, texts, told, rows), self.quiet, scalars)
+        said = details(found, texts, told, self._ceilings)
+        verdicts = Deferred(len(said.rows), lambda: _verdicts(found, said))
+        if not columns:
+            return Scored(len(found), said.rows.tolist(), list(verdicts), self.quiet)
+        return Scored(len(found), said.rows.tolist(), verdicts, self.quiet, scalars, said)
 
-    def _verdicts(self, columns: Columns, texts: Any, told: Any, rows: list[int]) -> list[RowVerdict]:
-        evidence = self._evidence(columns, texts)
-        kinds: dict[int, dict[str, None]] = {}
-        for row, kind in zip(columns.evasions.text.tolist(), columns.evasions.kind.tolist(), strict=True):
-            kinds.setdefault(row, {})[columns.evasion_kinds[kind]] = None
-        chances = {row: k for k, row in enumerate(columns.scored.tolist())}
-        signals: dict[int, tuple[str, ...]] = {0: ()}
-        found = []
-        for row, severity, p, flagged, action, codes, stance, signal, abstain in zip(
-            rows,
-            columns.severity[told].tolist(),
-            columns.probabilities[told, 1].tolist(),
-            columns.flagged[told].tolist(),
-            columns.action[told].tolist(),
-            columns.codes[told].tolist(),
-            columns.stance[told].tolist(),
-            columns.signals[told].tolist(),
-            columns.abstain[told].tolist(),
-            strict=True,
-        ):
-            if signal not in signals:
-                signals[signal] = _named(signal, columns.signal_names)
-            found.append(
-                RowVerdict(
-                    severity,
-                    columns.severity_names[severity],
-                    p,
-                    flagged,
-                    columns.action_names[action],
-                    self._codes(codes, severity, columns, chances[row]) if codes else (),
-                    columns.stance_names[stance],
-                    signals[signal],
-                    tuple(evidence.get(row, ())),
-                    tuple(kinds.get(row, ())),
-                    abstain,
-                    columns.model_version,
-                )
+
+def _verdicts(columns: Columns, said: Details) -> list[RowVerdict]:
+    """The texts told of, as objects."""
+    rows = said.rows
+    codes: list[list[CodeScore]] = [[] for _ in range(len(rows))]
+    for row, number, p, severity in zip(
+        said.codes.row.tolist(),
+        said.codes.number.tolist(),
+        said.code_p.tolist(),
+        said.code_severity.tolist(),
+        strict=True,
+    ):
+        codes[row].append(CodeScore(said.code_names[number], p, severity))
+    evidence: list[list[Evidence]] = [[] for _ in range(len(rows))]
+    names = (*said.code_names, None)  # -1 is the last
+    for row, number, start, end, raw, canonical, weight in zip(
+        said.spans.row.tolist(),
+        said.spans.number.tolist(),
+        said.start.tolist(),
+        said.end.tolist(),
+        said.raw,
+        said.canonical,
+        said.weight.tolist(),
+        strict=True,
+    ):
+        evidence[row].append(Evidence(start, end, raw, canonical, names[number], weight))
+    signals = _named(said.signals, said.signal_names, len(rows))
+    kinds = _named(said.kinds, said.kind_names, len(rows))
+    version = columns.model_version
+    return [
+        RowVerdict(
+            severity,
+            columns.severity_names[severity],
+            p,
+            flagged,
+            columns.action_names[action],
+            tuple(codes[k]),
+            columns.stance_names[stance],
+            tuple(signals[k]),
+            tuple(evidence[k]),
+            tuple(kinds[k]),
+            abstain,
+            version,
+        )
+        for k, (severity, p, flagged, action, stance, abstain) in enumerate(
+            zip(
+                said.severity.tolist(),
+                said.p_misleading.tolist(),
+                columns.flagged[rows].tolist(),
+                columns.action[rows].tolist(),
+                columns.stance[rows].tolist(),
+                columns.abstain[rows].tolist(),
+                strict=True,
             )
-        return found
-
-    def _codes(self, mask: int, severity: int, columns: Columns, at: int) -> tuple[CodeScore, ...]:
-        chances = columns.code_probabilities[at].tolist()
-        found = [
-            CodeScore(name, chances[k], min(severity, self._ceilings[name]))
-            for k, name in enumerate(columns.code_names)
-            if mask >> k & 1
-        ]
-        return tuple(sorted(found, key=lambda c: -c.p))
-
-    def _evidence(self, columns: Columns, texts: Any) -> dict[int, list[Evidence]]:
-        spans = columns.evidence
-        found: dict[int, list[Evidence]] = {}
-        last, text = -1, ""
-        for row, start, end, code, weight, canonical in zip(
-            spans.text.tolist(),
-            spans.start.tolist(),
-            spans.end.tolist(),
-            spans.code.tolist(),
-            spans.weight.tolist(),
-            spans.canonical,
-            strict=True,
-        ):
-            if row != last:
-                last, value = row, texts[row]
-                text = value if isinstance(value, str) else value.as_py()
-            name = columns.code_names[code] if code >= 0 else None
-            found.setdefault(row, []).append(
-                Evidence(start, end, text[start:end], canonical, name, round(weight, 4)),
-            )
-        return found
+        )
+    ]
 
 
-def _named(mask: int, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for k, name in enumerate(names) if mask >> k & 1)
+def _named(flat: Flat, names: Sequence[str], count: int) -> list[list[str]]:
+    found: list[list[str]] = [[] for _ in range(count)]
+    for row, number in zip(flat.row.tolist(), flat.number.tolist(), strict=True):
+        found[row].append(names[number])
+    return found
 
 
 def load_scorer(model: str | Path | None = None, settings: CheckSettings | None = None, engine: str = "auto") -> Scorer:
@@ -266,11 +262,16 @@ def load_scorer(model: str | Path | None = None, settings: CheckSettings | None 
     ``UsageError`` for an engine that is not installed.
     """
     settings = settings or CheckSettings()
-    if engine == "plain" or (engine == "auto" and not compiled_available()):
+    if not compiled_chosen(engine):
         return PlainScorer(load(model), settings)
     from ..compiled import load_compiled
 
     return CompiledScorer(load_compiled(model), settings)
+
+
+def compiled_chosen(engine: str) -> bool:
+    """Whether an engine of ``ENGINES`` is the compiled one on this machine."""
+    return engine == "compiled" or (engine == "auto" and compiled_available())
 
 
 def compiled_available() -> bool:

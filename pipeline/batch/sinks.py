@@ -5,24 +5,38 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from . import footer
+from .carrying import Group, Uncarried, carried, schema_of, write_carried
+from .lines import Frame
 from .reading import Chunk
 from .scoring import RowVerdict, Scored
 from .settings import Job
-from .table import REPEATING, verdict_arrays, verdict_names, verdict_schema, with_verdicts
+from .sources import Input, Shard
+from .table import (
+    RANKING,
+    REPEATING,
+    verdict_arrays,
+    verdict_names,
+    verdict_schema,
+    with_dictionaries,
+    with_verdicts,
+)
 
 _encode = msgspec.json.Encoder().encode
 _MARK = 777_777_777
+MOST_HELD = 52 << 20  # bytes of verdicts that are held for a row group
 
 
 class Part(Protocol):
@@ -31,14 +45,27 @@ class Part(Protocol):
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk; returns how many were written."""
 
+    def end(self) -> None:
+        """All rows of the shard were written. Raises ``Uncarried``."""
+
     def close(self) -> None:
-        """Finish the part."""
+        """Let go, also where not all were written."""
 
 
-def open_part(job: Job, file: BinaryIO) -> Part:
-    """A part of the job's output format."""
-    kinds: dict[str, Callable[[Job, BinaryIO], Part]] = {"jsonl": JsonlPart, "csv": CsvPart, "parquet": ParquetPart}
-    return kinds[job.settings.sink](job, file)
+def open_part(job: Job, file: BinaryIO, item: Input, shard: Shard, *, carry: bool = False) -> Part:
+    """A part of the job's output format.
+
+    ``carry``: row groups of Parquet may be carried over, which raises ``Uncarried`` where it turns out that they cannot be.
+    """
+    if job.settings.sink == "jsonl":
+        return JsonlPart(job, file)
+    if job.settings.sink == "csv":
+        return CsvPart(job, file)
+    if carry and job.source == "parquet" and not job.settings.only_flagged and job.settings.limit is None:
+        group = carried(item.path, shard.group, shard.start, shard.stop, schema_of(_empty(job)))
+        if group is not None:
+            return CarriedPart(job, file, group)
+    return ParquetPart(job, file)
 
 
 # ---------------------------------------------------------------- JSONL
@@ -53,6 +80,7 @@ class JsonlPart:
         self._only_flagged = job.settings.only_flagged
         self._quiet: RowVerdict | None = None
         self._quiet_tail = b""
+        self._room = np.empty(0, dtype=np.uint8)
 
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk."""
@@ -65,10 +93,14 @@ class JsonlPart:
             lines = [heads[k] + self._tail(v) for k, v in zip(scored.rows, scored.verdicts, strict=True) if v.flagged]
             self._file.writelines(lines)
             return len(lines)
+        tails = self._tails(scored)
+        if isinstance(heads, Frame):
+            self._file.write(self._assembled(heads, tails))
+            return scored.count
         quiet = self._quiet_tail
         parts: list[bytes] = []
         last = 0
-        for row, tail in self._tails(scored):
+        for row, tail in tails:
             parts.append(quiet.join(heads[last : row + 1]))
             parts.append(tail)
             last = row + 1
@@ -77,7 +109,27 @@ class JsonlPart:
         self._file.write(b"".join(parts))
         return scored.count
 
-    def _tails(self, scored: Scored) -> Iterable[tuple[int, bytes]]:
+    def _assembled(self, heads: Frame, tails: Collection[tuple[int, bytes]]) -> memoryview:
+        from .kernels import kernels
+
+        rows, special = zip(*tails, strict=True) if tails else ((), ())
+        ends = np.cumsum([len(self._quiet_tail), *map(len, special)], dtype=np.int64)
+        quiet_lines = len(heads) - len(special)
+        size = len(heads.block) - 2 * len(heads) + int(ends[-1]) + (quiet_lines - 1) * len(self._quiet_tail)
+        if len(self._room) < size:
+            self._room = np.empty(size, dtype=np.uint8)
+        written = kernels().assemble(
+            np.frombuffer(heads.block, dtype=np.uint8),
+            heads.ends,
+            np.array(rows, dtype=np.int64),
+            np.frombuffer(b"".join((self._quiet_tail, *special)), dtype=np.uint8),
+            ends,
+            self._room,
+        )
+        assert written == size
+        return self._room[:written].data
+
+    def _tails(self, scored: Scored) -> Collection[tuple[int, bytes]]:
         """The rows that differ from the quiet one, and what is written after them."""
         full = {row: self._tail(verdict) for row, verdict in zip(scored.rows, scored.verdicts, strict=True)}
         s = scored.scalars
@@ -109,8 +161,11 @@ class JsonlPart:
             return b"," + _encode(fields)[1:] + b"\n"
         return b"," + _encode(verdict)[1:] + b"\n"
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _heads(batch: pa.RecordBatch | None) -> list[bytes]:
@@ -145,6 +200,9 @@ class CsvPart:
             written += 1
         return written
 
+    def end(self) -> None:
+        """Nothing follows the last row."""
+
     def close(self) -> None:
         """Hand the rest to the file, which stays open."""
         self._text.flush()
@@ -173,7 +231,7 @@ def _cell(value: Any) -> Any:
 class ParquetPart:
     """A Parquet file of one shard."""
 
-    def __init__(self, job: Job, file: BinaryIO) -> None:
+    def __init__(self, job: Job, file: BinaryIO, *, dictionaries: bool = True) -> None:
         self._names = verdict_names(job.pages, job.settings.prefix)
         self._pages = job.pages
         self._only_flagged = job.settings.only_flagged
@@ -182,24 +240,91 @@ class ParquetPart:
         # Texts and numbers hardly ever repeat: trying a dictionary on them costs time and saves nothing.
         judged = job.settings.judged_column
         repeating = [job.settings.prefix + name for name in REPEATING]
-        paths = [f.name for f in schema if f.name not in (judged, *self._names) and not pa.types.is_primitive(f.type)]
+        own = [f.name for f in schema if f.name not in self._names]
+        paths = [name for name in own if name != judged and not pa.types.is_primitive(schema.field(name).type)]
+        # Smallest and largest are of use where a reader may pass over a row group for them.
+        counted = [name for name in own if name != judged] + [job.settings.prefix + name for name in RANKING]
+        # Words as dictionaries are cheaper to write. The file says that they are plain strings: its schema is that of `end`.
         self._writer = pq.ParquetWriter(
-            file, schema, compression="snappy", use_dictionary=_leaves(schema, [*paths, *repeating])
+            file,
+            with_dictionaries(schema, repeating) if dictionaries else schema,
+            compression="snappy",
+            use_dictionary=_leaves(schema, [*paths, *repeating]),
+            write_statistics=_leaves(schema, counted),
         )
 
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk as a row group."""
         assert chunk.batch is not None
-        batch = with_verdicts(chunk.batch, verdict_arrays(scored, self._pages), self._names)
+        batch = with_verdicts(chunk.batch, verdict_arrays(scored, self._pages, dictionaries=True), self._names)
         if self._only_flagged:
             batch = batch.filter(batch.column(self._flagged))
         if batch.num_rows:
             self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
         return int(batch.num_rows)
 
+    def end(self) -> None:
+        """The footer is written last."""
+
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+class CarriedPart:
+    """A row group as it came in, with the verdict's columns: the caller's are copied as they are."""
+
+    def __init__(self, job: Job, file: BinaryIO, group: Group) -> None:
+        self._file = file
+        self._group = group
+        self._pages = job.pages
+        self._held: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+        schema = verdict_schema(job.pages, job.settings.prefix)
+        self._schema = with_dictionaries(schema, [job.settings.prefix + name for name in REPEATING])
+        self._leaves = [
+            _leaves(schema, [job.settings.prefix + name for name in names]) for names in (REPEATING, RANKING)
+        ]
+
+    def write(self, chunk: Chunk, scored: Scored) -> int:
+        """Take in the verdicts on the rows of a chunk."""
+        if chunk.rejects:
+            raise Uncarried
+        arrays = verdict_arrays(scored, self._pages, dictionaries=True)
+        self._held.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._rows += scored.count
+        self._bytes += self._held[-1].nbytes
+        if self._bytes * self._group.rows > MOST_HELD * self._rows:  # so it will be in the end: rather now than then
+            raise Uncarried
+        return scored.count
+
+    def end(self) -> None:
+        """Write the row group."""
+        table = pa.Table.from_batches(self._held, schema=self._schema)
+        if len(table) != self._group.rows:
+            raise Uncarried
+        buffer = io.BytesIO()
+        repeating, ranking = self._leaves
+        pq.write_table(
+            table.unify_dictionaries(),
+            buffer,
+            row_group_size=len(table),
+            compression="snappy",
+            use_dictionary=repeating,
+            write_statistics=ranking,
+        )
+        write_carried(self._group, buffer.getbuffer(), self._file)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@cache
+def _empty(job: Job) -> bytes:
+    """A Parquet file of the output's schema, without a row."""
+    file = io.BytesIO()
+    ParquetPart(job, file, dictionaries=False).close()
+    return file.getvalue()
 
 
 def output_schema(job: Job) -> pa.Schema:
@@ -248,7 +373,7 @@ class Joiner:
     def add(self, part: Path, out: BinaryIO, rows: int) -> bytes:
         """Append a part of so many rows to the output; returns what is to be remembered of it."""
         with part.open("rb") as file:
-            shutil.copyfileobj(file, out, 1 << 20)
+            footer.copy(file, out, os.fstat(file.fileno()).st_size)
         self.rows += rows
         return b""
 
@@ -274,19 +399,14 @@ class ParquetJoiner(Joiner):
             fields = footer.read_footer(file.read(size))
             moved = footer.moved_row_groups(fields, out.tell() - len(footer.MAGIC), self.groups)
             file.seek(len(footer.MAGIC))
-            while left:
-                data = file.read(min(left, 1 << 20))
-                out.write(data)
-                left -= len(data)
+            footer.copy(file, out, left)
         self.groups += len(moved)
         self.rows += rows
         return b"".join(moved)
 
     def end(self, remembered: bytes) -> bytes:
         """The footer."""
-        empty = io.BytesIO()
-        ParquetPart(self._job, empty).close()
-        data = empty.getvalue()
+        data = _empty(self._job)
         fields = footer.read_footer(data[-8 - footer.footer_size(data[-8:]) : -8])
         return footer.joined_footer(fields, remembered, self.groups, self.rows)
 

@@ -151,7 +151,7 @@ def _pieces(inputs: list[Input], columns: tuple[str, ...], size: int) -> Iterato
         return
     for number, item in enumerate(inputs):
         try:
-            for piece in _cut(item, columns, size):
+            for piece in _cut(item, columns, size, last=number + 1 == len(inputs)):
                 yield number, piece
         except Damage as damage:
             yield number, {"rejects": (Reject(1, damage.reason, damage.message),)}
@@ -159,13 +159,13 @@ def _pieces(inputs: list[Input], columns: tuple[str, ...], size: int) -> Iterato
             yield number, {"rejects": (Reject(0, "unreadable", f"cannot be read ({error.strerror or error})"),)}
 
 
-def _cut(item: Input, columns: tuple[str, ...], size: int) -> Iterator[dict[str, Any]]:
+def _cut(item: Input, columns: tuple[str, ...], size: int, *, last: bool) -> Iterator[dict[str, Any]]:
     if item.kind == "jsonl":
         return _jsonl(item, size)
     if item.kind == "parquet":
         from .parquet import row_ranges
 
-        return row_ranges(item, columns, 4 * size)
+        return row_ranges(item, columns, 4 * size, last=last)
     if item.kind == "warc":
         from .warc import record_groups
 

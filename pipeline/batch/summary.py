@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..taxonomy import SEVERITY_LABELS
+from .details import Details, Flat
 from .scoring import PageVerdict, RowVerdict, Scalars, Scored
 from .sources import Reject
 
@@ -82,6 +83,9 @@ class Summary(msgspec.Struct):
         hosts = _hosts(urls) if urls is not None else None
         if hosts is not None:
             self._count_domains(hosts)
+        if scored.details is not None and scored.scalars is not None:
+            self._count_details(scored.details, scored.scalars, ids, hosts)
+            return
         for row, verdict in zip(scored.rows, scored.verdicts, strict=True):
             for kind in verdict.evasion_kinds:
                 self.by_evasion[kind] = self.by_evasion.get(kind, 0) + 1
@@ -89,6 +93,48 @@ class Summary(msgspec.Struct):
                 self.by_signal[signal] = self.by_signal.get(signal, 0) + 1
             if verdict.severity:
                 self._count_positive(row, verdict, ids, hosts)
+
+    def _count_details(self, d: Details, s: Scalars, ids: Sequence[Any] | None, hosts: pa.Array | None) -> None:
+        """Count as :meth:`_count_positive` and the loop around it do, a column at a time."""
+        some = d.severity > 0
+        for counts, flat, names in (
+            (self.by_evasion, d.kinds, d.kind_names),
+            (self.by_signal, d.signals, d.signal_names),
+            (self.by_code, Flat(*(part[some[d.codes.row]] for part in d.codes)), d.code_names),
+        ):
+            _merge(counts, dict(zip(names, np.bincount(flat.number, minlength=len(names)).tolist(), strict=True)))
+        words = zip(d.spans.row.tolist(), d.canonical, strict=True)
+        _merge(self.terms, Counter(word for row, word in dict.fromkeys(words) if some[row]))
+        flagged = s.flagged[d.rows]
+        self.flagged += int((flagged & some).sum())
+        if hosts is not None:
+            found = hosts.take(pa.array(d.rows[some])).to_pylist()
+            for name, severity, flag in zip(found, d.severity[some].tolist(), flagged[some].tolist(), strict=True):
+                if name:
+                    domain = self.domains[name]
+                    domain.flagged += flag
+                    label = SEVERITY_LABELS[severity]
+                    setattr(domain, label, getattr(domain, label) + 1)
+        if ids is not None:
+            self._worst(d, (flagged & some).nonzero()[0], ids)
+
+    def _worst(self, d: Details, candidates: Any, ids: Sequence[Any]) -> None:
+        """Take the worst of the flagged rows as examples."""
+        ranked = candidates[np.lexsort((-d.p_misleading[candidates], -d.severity[candidates].astype(int)))]
+        room = EXAMPLES
+        for k in ranked.tolist():
+            if not room:
+                break
+            name = _name(ids[int(d.rows[k])])
+            if name is None:
+                continue
+            room -= 1
+            codes = [d.code_names[n] for n in d.codes.number[d.codes.row == k].tolist()]
+            first, last = np.searchsorted(d.spans.row, [k, k + 1]).tolist()
+            self.examples.append(
+                Example(name, int(d.severity[k]), float(d.p_misleading[k]), codes, d.canonical[first:last][:6])
+            )
+        self._keep_worst()
 
     def _count_columns(self, s: Scalars) -> None:
         """Count what every verdict has."""
@@ -132,15 +178,16 @@ class Summary(msgspec.Struct):
             domain = self.domains[name]
             domain.flagged += verdict.flagged
             setattr(domain, verdict.label, getattr(domain, verdict.label) + 1)
-        value = ids[row] if verdict.flagged and ids is not None else None
-        if isinstance(value, pa.Scalar):
-            value = value.as_py()
-        if value is not None:
-            name = str(value)[:200]
+        name = _name(ids[row]) if verdict.flagged and ids is not None else None
+        if name is not None:
             codes = [c.code for c in verdict.codes]
             self.examples.append(Example(name, verdict.severity, verdict.p_misleading, codes, words[:6]))
             if len(self.examples) > 8 * EXAMPLES:
-                self.shorten()
+                self._keep_worst()
+
+    def _keep_worst(self) -> None:
+        self.examples.sort(key=lambda e: (-e.severity, -e.p_misleading))
+        del self.examples[EXAMPLES:]
 
     def reject(self, rejects: Iterable[Reject]) -> None:
         """Count what could not be read."""
@@ -166,8 +213,7 @@ class Summary(msgspec.Struct):
 
     def shorten(self) -> None:
         """Keep memory bounded: the worst examples, the most frequent terms, the domains with most flagged rows."""
-        self.examples.sort(key=lambda e: (-e.severity, -e.p_misleading))
-        del self.examples[EXAMPLES:]
+        self._keep_worst()
         if len(self.terms) > 2 * MOST_TERMS:
             self.terms = dict(top(self.terms, MOST_TERMS))
         if len(self.domains) > 2 * MOST_DOMAINS:
@@ -198,6 +244,12 @@ def _hosts(urls: Sequence[Any] | Any) -> pa.Array:
         urls = urls.cast(pa.string())
     hosts = pc.utf8_lower(pc.struct_field(pc.extract_regex(urls, _HOST), "host"))
     return pc.replace_substring_regex(hosts, r"^www\.", "")
+
+
+def _name(value: Any) -> str | None:
+    if isinstance(value, pa.Scalar):
+        value = value.as_py()
+    return None if value is None else str(value)[:200]
 
 
 def _evidence(verdict: RowVerdict) -> list[Any]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..taxonomy import SEVERITY_LABELS
+from .details import Details
 from .pages import quiet_page
 from .scoring import PageVerdict, RowVerdict, Scalars, Scored, Scorer, quiet_verdict
 
@@ -56,6 +57,7 @@ _TYPES: dict[str, pa.DataType] = {
     "segments": pa.list_(_SEGMENT),
 }
 REPEATING = ("severity", "label", "action", "stance", "model_version", "signals", "evasion_kinds", "codes")
+RANKING = ("severity", "p_misleading", "flagged")
 
 
 def verdict_names(pages: bool, prefix: str = "") -> tuple[str, ...]:
@@ -69,30 +71,51 @@ def verdict_schema(pages: bool = False, prefix: str = "") -> pa.Schema:
     return pa.schema([(name, _TYPES[name.removeprefix(prefix)]) for name in verdict_names(pages, prefix)])
 
 
-def verdict_arrays(scored: Scored, pages: bool = False) -> list[pa.Array]:
-    """The verdict columns, in the order of :func:`verdict_schema`."""
+def verdict_arrays(scored: Scored, pages: bool = False, *, dictionaries: bool = False) -> list[pa.Array]:
+    """The verdict columns, in the order of :func:`verdict_schema`.
+
+    ``dictionaries``: columns of few names as dictionaries of them (:func:`with_dictionaries` is their schema), which are cheaper to
+    make and to write.
+    """
+    ready: dict[str, pa.Array] = {}
+    if scored.scalars is not None:
+        ready |= _ready(scored.scalars, scored.quiet)
+    if scored.details is not None:
+        ready |= _told(scored.count, scored.details)
     rows = np.array(scored.rows, dtype=np.int64)
-    ready = _ready(scored.scalars) if scored.scalars is not None else {}
     arrays: list[pa.Array] = []
     for name in verdict_names(pages):
         kind = _TYPES[name]
         if name in ready:
-            arrays.append(ready[name])
-            continue
-        values = list(map(attrgetter(name), scored.verdicts))
-        quiet = getattr(scored.quiet, name)
-        if pa.types.is_list(kind):
-            arrays.append(_lists(scored.count, rows, values, kind))
-        elif pa.types.is_string(kind):
-            arrays.append(_strings(scored.count, rows, values, quiet))
+            array = ready[name]
         else:
-            column = np.full(scored.count, quiet)
-            column[rows] = values
-            arrays.append(pa.array(column, type=kind))
+            values = list(map(attrgetter(name), scored.verdicts))
+            quiet = getattr(scored.quiet, name)
+            if pa.types.is_list(kind):
+                array = _lists(scored.count, rows, values, kind)
+            elif pa.types.is_string(kind):
+                array = _strings(scored.count, rows, values, quiet)
+            else:
+                column = np.full(scored.count, quiet)
+                column[rows] = values
+                array = pa.array(column, type=kind)
+        if pa.types.is_dictionary(array.type) and not dictionaries:
+            array = array.dictionary_decode()
+        arrays.append(array)
     return arrays
 
 
-def _ready(s: Scalars) -> dict[str, pa.Array]:
+def with_dictionaries(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    """A schema with the named columns, where they are strings, as :func:`verdict_arrays` makes them with ``dictionaries``."""
+    return pa.schema(
+        [
+            pa.field(f.name, pa.dictionary(pa.int32(), f.type)) if f.name in names and pa.types.is_string(f.type) else f
+            for f in schema
+        ]
+    )
+
+
+def _ready(s: Scalars, quiet: RowVerdict) -> dict[str, pa.Array]:
     """The columns that stand ready."""
     arrays = {
         name: pa.array(column, type=_TYPES[name])
@@ -107,9 +130,51 @@ def _ready(s: Scalars) -> dict[str, pa.Array]:
         ("label", s.severity, SEVERITY_LABELS),
         ("action", s.action, s.actions),
         ("stance", s.stance, s.stances),
+        ("model_version", np.zeros(len(s.severity), dtype=np.int32), (quiet.model_version,)),
     ):
-        arrays[name] = pc.take(pa.array(names, type=pa.string()), pa.array(numbers))
+        arrays[name] = _words(numbers, names)
     return arrays
+
+
+def _told(count: int, d: Details) -> dict[str, pa.Array]:
+    """The columns of lists."""
+    codes = [
+        _taken(d.codes.number, d.code_names),
+        pa.array(d.code_p, type=pa.float64()),
+        pa.array(d.code_severity, type=pa.int8()),
+    ]
+    evidence = [
+        pa.array(d.start, type=pa.int32()),
+        pa.array(d.end, type=pa.int32()),
+        pa.array(d.raw, type=pa.string()),
+        pa.array(d.canonical, type=pa.string()),
+        _taken(d.spans.number, d.code_names),
+        pa.array(d.weight, type=pa.float64()),
+    ]
+    flat = {
+        "codes": (d.codes, pa.StructArray.from_arrays(codes, fields=list(_CODE))),
+        "signals": (d.signals, _taken(d.signals.number, d.signal_names)),
+        "evidence": (d.spans, pa.StructArray.from_arrays(evidence, fields=list(_EVIDENCE))),
+        "evasion_kinds": (d.kinds, _taken(d.kinds.number, d.kind_names)),
+    }
+    arrays = {}
+    for name, (held, values) in flat.items():
+        sizes = np.zeros(count + 1, dtype=np.int32)
+        sizes[d.rows + 1] = np.bincount(held.row, minlength=len(d.rows))
+        offsets = pa.array(np.cumsum(sizes, dtype=np.int32))
+        arrays[name] = pa.ListArray.from_arrays(offsets, values, type=_TYPES[name])
+    return arrays
+
+
+def _taken(numbers: Any, names: Sequence[str]) -> pa.Array:
+    """Names by number, null for -1."""
+    return pc.take(pa.array(names, type=pa.string()), pa.array(numbers, mask=numbers < 0))
+
+
+def _words(numbers: Any, names: Sequence[str]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(
+        pa.array(numbers, type=pa.int32()), pa.array(names, type=pa.string()), safe=False
+    )
 
 
 def _lists(count: int, rows: Any, values: list[Sequence[Any]], kind: pa.DataType) -> pa.Array:
@@ -133,7 +198,7 @@ def _strings(count: int, rows: Any, values: list[str], quiet: str) -> pa.Array:
     numbers = {quiet: 0}
     column = np.zeros(count, dtype=np.int32)
     column[rows] = [numbers.setdefault(value, len(numbers)) for value in values]
-    return pc.take(pa.array(list(numbers), type=pa.string()), pa.array(column))
+    return _words(column, list(numbers))
 
 
 def score_batch(batch: pa.RecordBatch, scorer: Scorer, text_column: str = "text", prefix: str = "") -> pa.RecordBatch:

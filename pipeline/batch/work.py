@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InputError
+from .carrying import Uncarried
 from .pages import quiet_page, score_pages
 from .reading import Chunk, Reader
 from .scoring import Scored, Scorer, load_scorer
@@ -42,6 +43,9 @@ class Worker:
 
     def __init__(self, job: Job, folder: Path) -> None:
         pa.set_cpu_count(1)
+        if "jemalloc" in pa.supported_memory_backends():
+            # It keeps what was freed for the next batch. To have the pages made anew costs as much as decoding into them.
+            pa.set_memory_pool(pa.jemalloc_memory_pool())
         settings = job.settings
         self._job = job
         self._folder = folder
@@ -59,17 +63,19 @@ class Worker:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return self._run(item, shard, limit)
+            return self._run(item, shard, limit, carry=True)
+        except Uncarried:
+            return self._run(item, shard, limit, carry=False)
         finally:
             if collecting:
                 gc.enable()
 
-    def _run(self, item: Input, shard: Shard, limit: int | None) -> Done:
+    def _run(self, item: Input, shard: Shard, limit: int | None, *, carry: bool) -> Done:
         path = self._folder / f"part-{shard.index}-{os.getpid()}"
         summary = Summary(model_version=self._scorer.model_version)
         rejects: list[Reject] = []
         lines = 0
-        with path.open("wb") as file, closing(open_part(self._job, file)) as part:
+        with path.open("wb") as file, closing(open_part(self._job, file, item, shard, carry=carry)) as part:
             for found in self._reader.chunks(item, shard, limit):
                 scored, chunk = self._scored(found)
                 summary.read += chunk.read
@@ -81,6 +87,7 @@ class Worker:
                     Reject(r.line + lines if r.line else 0, r.reason, r.message, r.rows, r.file) for r in chunk.rejects
                 ]
                 lines += chunk.lines
+            part.end()
         summary.shorten()
         return Done(shard, path, summary, rejects, lines)
 
@@ -108,10 +115,12 @@ class Worker:
 _asked: tuple[Job, Path] | None = None
 
 
-def start(job: Job, folder: Path) -> None:
+def start(job: Job, folder: Path, prepare: Callable[[], None] | None = None) -> None:
     """Make this process a worker. It ends with its parent, and leaves Ctrl-C to it."""
     global _asked
     _asked = job, folder
+    if prepare is not None:
+        prepare()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

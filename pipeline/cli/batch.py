@@ -15,6 +15,7 @@ import click
 
 from ..errors import UsageError
 from . import EXIT_CLEAN, EXIT_ERROR, EXIT_FLAGGED, require
+from .notices import show_compilation
 from .options import check_settings, thresholds
 
 if TYPE_CHECKING:
@@ -133,8 +134,11 @@ def command(
             raise UsageError("--partition-by goes with --engine spark.")
         from ..batch.run import run_batch
 
+        prepare = None if quiet else show_compilation
+        if prepare is not None:
+            prepare()
         with _interruptible(settings.out), _shown(quiet) as show:
-            summary = run_batch(settings, show)
+            summary = run_batch(settings, show, prepare)
     if not quiet:
         for line in summary_lines(summary, settings.out):
             click.echo(line, err=True)

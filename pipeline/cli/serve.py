@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import UsageError
+from .notices import show_compilation
 from .service_options import database
 
 _WORKERS = 64
@@ -135,11 +136,13 @@ def command(
         require("service", module)
     import os
 
+    from ..service.logs import JsonLines
     from ..service.server import serve
     from ..service.settings import Limits, ReviewSettings, ServiceSettings
 
     if workers > 1 and not hasattr(os, "fork"):
         raise UsageError("--workers above 1 needs a system that can fork processes")
+    show_compilation(JsonLines())
     limits = Limits(
         max_body=max_body,
         max_text=max_text,

@@ -7,12 +7,17 @@ sources: when any of them changes, numba sees another function and compiles it a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
+from numba.core import event
 
 from . import engine, trie
 from .fields import FIELDS
@@ -20,6 +25,60 @@ from .jit import entry
 from .memory import Book
 
 _judge, _insert, _rehash = engine.judge, trie.insert, trie.rehash
+
+
+_log = logging.getLogger("pipeline.compiled")
+
+
+class _FirstCompilation(event.Listener):
+    """Says on the log that it compiles, once; nothing where all comes from the cache."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def on_start(self, event: Any) -> None:
+        if not self._told:
+            self._told = True
+            _log.info(
+                "首次使用,正在编译,约半分钟,只需一次。Compiling on first use; takes about half a minute, and only this once."
+            )
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to say."""
+
+
+@contextmanager
+def first_use(folder: str | None, name: str, *, long: bool = True) -> Iterator[None]:
+    """Around the first calls of functions whose cache is ``folder``: of processes that begin at once only one compiles.
+
+    It says so on the log ``pipeline.compiled`` where that is ``long``; the others wait for what it leaves in the cache. ``name``
+    stands for the functions as they are.
+    """
+    with ExitStack() as stack:
+        marker = _marker(folder, name)
+        if marker is not None and not marker.exists():
+            _wait(stack, marker.with_suffix(".lock"))
+        if long:
+            stack.enter_context(event.install_listener("numba:compile", _FirstCompilation()))
+        yield
+        if marker is not None:
+            with suppress(OSError):
+                marker.touch()
+
+
+def _marker(folder: str | None, name: str) -> Path | None:
+    """A file that is there once the cache is filled."""
+    version = f"py{sys.version_info[0]}{sys.version_info[1]}-numba{numba.__version__}"
+    return Path(folder) / f"{name[:32]}-{version}.compiled" if folder else None
+
+
+def _wait(stack: ExitStack, lock: Path) -> None:
+    """Until no other process compiles. Where files cannot be locked, each compiles for itself."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        file = stack.enter_context(lock.open("wb"))
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 class Entries(NamedTuple):
@@ -35,12 +94,20 @@ def entries() -> Entries:
     """The entries, from numba's cache if it can be read, else compiled anew for this process."""
     made = _make(_digest(), cached=True)
     try:
-        _try(made)
+        with first_use(cache_folder(made.judge), _digest()):
+            _try(made)
     except Exception:
         # An unreadable or unwritable cache. If the fault lies elsewhere, compiling without it will say so.
         made = _make(_digest(), cached=False)
-        _try(made)
+        with first_use(None, _digest()):
+            _try(made)
     return made
+
+
+def cache_folder(function: Any) -> str | None:
+    """Where a compiled function is kept, if it is."""
+    found: str | None = function.stats.cache_path
+    return found
 
 
 def _make(digest: str, *, cached: bool) -> Entries:
