@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .entries import entries
 from .jit import Array
 from .trie import code_points
 
@@ -49,22 +50,22 @@ def _from_arrow(array: Any) -> Iterator[tuple[Array, Array]]:
     if len(array) == 0:
         return
     offsets = np.frombuffer(places, dtype=width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    view = memoryview(data) if data is not None else memoryview(b"")
+    bytes_of = np.frombuffer(data if data is not None else b"", dtype=np.uint8)
+    bytes_of.flags.writeable = False  # one kind of array, so that one version is compiled
+    decode = entries().decode
     for start in range(0, len(array), MOST_TEXTS):
         part = offsets[start : start + MOST_TEXTS + 1]
         for first, last in _cuts(part):
-            raw = view[part[first] : part[last]]
-            begins = (np.frombuffer(raw, dtype=np.uint8) & 0xC0) != 0x80
-            counts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(begins, dtype=np.int64)])
-            try:
-                chars = code_points(bytes(raw).decode("utf-8"))
-            except UnicodeDecodeError as error:
+            places = part[first : last + 1]
+            chars = np.empty(int(places[-1] - places[0]), dtype=np.int32)
+            begins = np.empty(len(places), dtype=np.int64)
+            if (broken := decode(bytes_of, places, chars, begins)) >= 0:
                 raise InputError(
-                    f"an Arrow array of strings holds bytes that are not UTF-8 ({error.reason}). "
+                    f"text {start + first + broken} of an Arrow array of strings is not UTF-8. "
                     "Check how the array was made, for example with array.validate(full=True).",
                     code="E_INPUT_ENCODING",
-                ) from error
-            yield chars, counts[part[first : last + 1] - part[first]]
+                )
+            yield chars[: begins[-1]], begins
 
 
 def _cuts(offsets: Array) -> Iterator[tuple[int, int]]:

@@ -19,12 +19,12 @@ import numba
 import numpy as np
 from numba.core import event
 
-from . import engine, trie
+from . import engine, trie, utf8
 from .fields import FIELDS
-from .jit import entry
+from .jit import entry, kernel
 from .memory import Book
 
-_judge, _insert, _rehash = engine.judge, trie.insert, trie.rehash
+_judge, _insert, _rehash, _decode = engine.judge, trie.insert, trie.rehash, kernel(utf8.decode)
 
 
 _log = logging.getLogger("pipeline.compiled")
@@ -87,6 +87,7 @@ class Entries(NamedTuple):
     judge: Callable[..., engine.Output]
     insert: Callable[..., int]
     rehash: Callable[..., int]
+    decode: Callable[..., int]
 
 
 @cache
@@ -126,7 +127,12 @@ def _make(digest: str, *, cached: bool) -> Entries:
             raise ValueError
         return _rehash(old, new)
 
-    return Entries(entry(judge, cache=cached), entry(insert, cache=cached), entry(rehash, cache=cached))
+    def decode(data: Any, places: Any, chars: Any, offsets: Any) -> Any:
+        if len(digest) == 0:
+            raise ValueError
+        return _decode(data, places, chars, offsets)
+
+    return Entries(*(entry(function, cache=cached) for function in (judge, insert, rehash, decode)))
 
 
 def _try(made: Entries) -> None:
@@ -135,8 +141,10 @@ def _try(made: Entries) -> None:
     builder.strings(["贷款"])
     made.rehash(np.zeros(16, dtype=np.int64), np.zeros(16, dtype=np.int64))
     none = np.zeros(0, dtype=np.int32)
+    start = np.zeros(1, dtype=np.int64)
+    made.decode(np.frombuffer(b"", dtype=np.uint8), start, none, start.copy())
     book = Book(FIELDS)
-    made.judge(none, np.zeros(1, dtype=np.int64), none.astype(np.uint8), book.address, (0.0, 0.0, 0.0), True)
+    made.judge(none, start, none.astype(np.uint8), book.address, (0.0, 0.0, 0.0), True)
 
 
 @cache
