@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 
 import pytest
@@ -436,14 +435,6 @@ def test_share_interval() -> None:
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)  # the Wilson interval of the textbooks
     assert Share(0, 0).value is None
     assert Share(5, 5).interval[1] == 1.0
-
-
-def test_every_error_of_the_pages_is_documented(repository) -> None:
-    documents = "".join((repository / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("review", "service"))
-    sources = "".join(file.read_text(encoding="utf-8") for file in repository.glob("pipeline/service/review/*.py"))
-    codes = set(re.findall(r'"(E_[A-Z_]+)"', sources))
-    assert len(codes) > 8
-    assert [code for code in sorted(codes) if f"`{code}`" not in documents and code != "E_MODEL_MISSING"] == []
 
 
 # ---------------------------------------------------------------- text

@@ -108,15 +108,18 @@ def test_github_annotations(tmp_path) -> None:
 
 def test_every_route_and_error_code_is_documented() -> None:
     from pipeline.service.metrics import ROUTES
+    from pipeline.service.problems import messages
 
     for route in ROUTES:
         if route.startswith("/"):
             assert f" {route}`" in SERVICE or f"`{route}`" in SERVICE
     sources = [*ROOT.glob("pipeline/service/*.py"), ROOT / "pipeline/cli/serve.py"]
     codes = {code for file in sources for code in re.findall(r'"(E_[A-Z_]+)"', file.read_text(encoding="utf-8"))}
+    codes |= {message.code for message in messages().values()}
+    documents = SERVICE + (ROOT / "docs/review.md").read_text(encoding="utf-8")
     assert len(codes) > 20
     for code in codes - {"E_INPUT", "E_USAGE"}:
-        assert f"`{code}`" in SERVICE, code
+        assert f"`{code}`" in documents, code
 
 
 def test_commands_in_the_documentation_exist(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import threading
@@ -25,8 +26,9 @@ def shape(body: bytes) -> dict[str, str | None]:
     """The error of a body, which must have exactly the shape every error has."""
     document = json.loads(body)
     assert set(document) == {"error"}
-    assert set(document["error"]) == {"message", "type", "param", "code"}
+    assert set(document["error"]) == {"message", "message_zh", "type", "param", "code"}
     assert document["error"]["code"].startswith("E_")
+    assert re.search("[一-鿿]", document["error"]["message_zh"])
     return document["error"]
 
 

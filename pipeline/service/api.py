@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ..classifier import CheckSettings
-from ..errors import InputError
 from ..pages.encoding import decode as decode_page
 from ..pages.scan import PageReport
 from ..pages.scan import scan as scan_page
@@ -109,18 +108,16 @@ def _inputs(asked: ModerationRequest) -> tuple[list[str], bool]:
     if isinstance(asked.input, str):
         return [asked.input], False
     if not asked.input:
-        raise ApiError(400, "E_INPUT_EMPTY", "input is empty; give at least one text", param="input")
+        raise ApiError("empty", name="input", param="input")
     texts = []
     parts = 0
     for number, part in enumerate(asked.input):
         if isinstance(part, ImagePart):
-            raise ApiError(
-                400, "E_INPUT_IMAGE", "images are not judged here; send the text in them", param=f"input[{number}]"
-            )
+            raise ApiError("input_image", param=f"input[{number}]")
         parts += not isinstance(part, str)
         texts.append(part if isinstance(part, str) else part.text)
     if parts not in (0, len(texts)):
-        raise ApiError(400, "E_REQUEST", "input mixes strings and parts; give one or the other", param="input")
+        raise ApiError("input_mixed", param="input")
     return texts, parts > 0
 
 
@@ -142,14 +139,14 @@ async def check(request: Request, service: Service) -> Response:
 
 def _items(asked: CheckRequest) -> list[TextItem]:
     if (asked.text is None) == (asked.texts is None):
-        raise ApiError(400, "E_REQUEST", "give either text or texts", param="text")
+        raise ApiError("text_or_texts", param="text")
     if asked.text is not None:
         return [TextItem(asked.text, asked.dataId, asked.channel, asked.page)]
     assert asked.texts is not None
     if not asked.texts:
-        raise ApiError(400, "E_INPUT_EMPTY", "texts is empty; give at least one", param="texts")
+        raise ApiError("empty", name="texts", param="texts")
     if asked.dataId is not None:
-        raise ApiError(400, "E_REQUEST", "with texts, give each its own dataId: {text, dataId}", param="dataId")
+        raise ApiError("own_data_ids", param="dataId")
     return [TextItem(t, None, None, asked.page) if isinstance(t, str) else t for t in asked.texts]
 
 
@@ -167,7 +164,7 @@ async def scan(request: Request, service: Service) -> Response:
         text, encoding = decode_page(await request.body(), "body")
         asked = msgspec.structs.replace(asked, page=text)
     else:
-        raise ApiError(415, "E_CONTENT_TYPE", "send application/json or a page as " + ", ".join(_PAGE_TYPES))
+        raise ApiError("content_type", wanted=", ".join(("application/json", *_PAGE_TYPES)))
     sound(asked.page, "page", service.limits.max_page)
     settings = CheckSettings(asked.operating_point, asked.fail_on, explain=asked.explain)
     engine = service.models.engine
@@ -208,17 +205,14 @@ def judge_page(
     """A page scanned before ``deadline`` (monotonic); no segment may be longer than ``longest``."""
     found = max((len(part.text) for part in segments(page)), default=0)
     if found > longest:
-        raise InputError(
-            f"page: {found:,} characters without a break, the limit is {longest:,}. Split the text into lines.",
-            code="E_INPUT_SIZE",
-        )
+        raise ApiError("segment_long", count=found, limit=longest, param="page")
     return scan_page(page, _Timed(engine, deadline), settings, encoding=encoding)  # type: ignore[arg-type]
 
 
 async def stream(request: Request, service: Service) -> Response:
     """POST /v1/stream: NDJSON in, NDJSON out."""
     if content_type(request) not in ("application/x-ndjson", "application/jsonl", "application/json"):
-        raise ApiError(415, "E_CONTENT_TYPE", "send application/x-ndjson: a JSON string or object on each line")
+        raise ApiError("content_type", wanted="application/x-ndjson")
     values = query(request, ("operating_point", "fail_on", "explain", "channel"))
     asked = convert({**values, "text": ""}, CheckRequest)
     settings = CheckSettings(asked.operating_point, asked.fail_on, explain=asked.explain)

@@ -23,7 +23,7 @@ from .service import Service
 from .settings import LOOPBACK
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_NAMES = {404: ("E_NOT_FOUND", "there is nothing at this address"), 405: ("E_METHOD", "not with this method")}
+_NAMES = {404: "address", 405: "method"}
 
 
 _PROCESS = secrets.token_hex(6)
@@ -86,17 +86,19 @@ class _Exchange:
                     failure = None if isinstance(error, ApiError) or error.code.startswith("E_INPUT") else error
                     await self._refuse(api_error(error))
                 except HTTPException as error:
-                    code, message = _NAMES.get(error.status_code, ("E_REQUEST", error.detail))
-                    await self._refuse(ApiError(error.status_code, code, message, headers=error.headers))
+                    name = _NAMES.get(error.status_code, "refused")
+                    await self._refuse(
+                        ApiError(name, status=error.status_code, headers=error.headers, detail=error.detail)
+                    )
         except TimeoutError:
-            await self._refuse(_slow_body() if self.reading else _too_slow())
+            await self._refuse(ApiError("body_time" if self.reading else "time"))
         except asyncio.CancelledError:
             raise
         except (ClientDisconnect, ConnectionError):
             self.state["code"] = "E_GONE"  # there is nobody to answer
         except Exception as error:
             failure = error
-            await self._refuse(ApiError(500, "E_INTERNAL", "the service failed; its log says why"))
+            await self._refuse(ApiError("internal"))
         finally:
             service.busy -= 1
             service.metrics.board.put("requests_busy", service.busy)
@@ -105,12 +107,12 @@ class _Exchange:
     def _admit(self) -> None:
         service = self.service
         if service.busy > service.limits.max_busy:
-            raise ApiError(503, "E_BUSY", "too many requests at once; try again", headers={"retry-after": "1"})
+            raise ApiError("busy")
         if service.open and service.settings.loopback and not service.settings.open_access:
             # A page in a browser of this machine must not reach an open service under a name of its own (DNS rebinding).
             host = self.headers.get(b"host", b"").decode("latin-1")
             if host and _host_name(host) not in LOOPBACK:
-                raise ApiError(421, "E_HOST", "without keys the service answers to localhost and 127.0.0.1 only")
+                raise ApiError("host")
 
     async def _read(self) -> Message:
         limits = self.service.limits
@@ -118,17 +120,17 @@ class _Exchange:
         if not self.size and not endless:
             length = self.headers.get(b"content-length", b"0")
             if length.isdigit() and int(length) > limits.max_body:
-                raise _too_large(limits.max_body)
+                raise ApiError("body_size", limit=limits.max_body)
         self.reading = True
         try:
             async with asyncio.timeout(limits.idle_seconds):
                 message = await self._receive()
         except TimeoutError as error:
-            raise _slow_body() from error
+            raise ApiError("body_time") from error
         if message["type"] == "http.request":
             self.size += len(message.get("body", b""))
             if not endless and self.size > limits.max_body:
-                raise _too_large(limits.max_body)
+                raise ApiError("body_size", limit=limits.max_body)
             self.reading = bool(message.get("more_body", False))
         return message
 
@@ -187,15 +189,3 @@ class _Exchange:
 
 def _host_name(host: str) -> str:
     return host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0].lower()
-
-
-def _too_large(limit: int) -> ApiError:
-    return ApiError(413, "E_BODY_SIZE", f"the body is larger than {limit} bytes; send it in parts")
-
-
-def _slow_body() -> ApiError:
-    return ApiError(408, "E_BODY_TIME", "the body did not arrive in time")
-
-
-def _too_slow() -> ApiError:
-    return ApiError(503, "E_TIME_LIMIT", "this took longer than a request may take", headers={"retry-after": "1"})

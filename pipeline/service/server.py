@@ -85,9 +85,9 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
 
         def send_400_response(self, msg: str) -> None:
             if self._head > limits.max_header:
-                self._refuse(ApiError(431, "E_HEADER_SIZE", "the head of the request is too large"))
+                self._refuse(ApiError("head_size"))
             else:
-                self._refuse(ApiError(400, "E_HTTP", "this is not HTTP"))
+                self._refuse(ApiError("http"))
 
         def _idle(self) -> bool:
             return self.cycle is None or self.cycle.response_complete
@@ -103,7 +103,7 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
         def _too_slow(self) -> None:
             self._timer = None
             if self._head:
-                self._refuse(ApiError(408, "E_HEADER_TIME", "the head of the request did not arrive in time"))
+                self._refuse(ApiError("head_time"))
             else:
                 self.transport.close()
 

@@ -108,24 +108,14 @@ class Service:
         if found is None:
             if self.open:
                 return ANYONE
-            raise ApiError(
-                401,
-                "E_KEY" if authorization else "E_KEY_MISSING",
-                "this is not a key in use" if authorization else "send a key: Authorization: Bearer ll_…",
-                headers={"www-authenticate": "Bearer"},
-            )
+            raise ApiError("key" if authorization else "key_missing", headers={"www-authenticate": "Bearer"})
         if not found.may(scope):
-            raise ApiError(403, "E_KEY_SCOPE", f"this key has the scope {found.scope!r}; {scope!r} is needed")
+            raise ApiError("key_scope", scope=found.scope, needed=scope)
         rate = found.rate or self.limits.rate
         if rate:
             wait = self.metrics.board.take(found.key_id or "", rate, time.time())
             if wait:
-                raise ApiError(
-                    429,
-                    "E_RATE_LIMIT",
-                    f"more than {rate:g} requests a second with this key",
-                    headers={"retry-after": str(max(1, round(wait + 0.5)))},
-                )
+                raise ApiError("rate", rate=rate, headers={"retry-after": str(max(1, round(wait + 0.5)))})
         return found
 
     # ---------------------------------------------------------------- what is kept

@@ -162,14 +162,14 @@ class ReviewQueue:
         """
         ids = [item.id, *(id for id in dict.fromkeys(also) if id != item.id)]
         if len(ids) > _SIMILAR_SHOWN + 1:
-            raise ApiError(400, "E_REQUEST", "too many items at once", param="also")
+            raise ApiError("too_many_items", param="also")
         items = self._claim(ids, actor, now)
         try:
             if self.for_another(items[0], self._store.events(item.id), actor):
-                raise ApiError(409, "E_REVIEW_SELF", "you have decided on this; now it is for another reviewer")
+                raise ApiError("other_reviewer")
             self._unchanged(item.id, version)
             if any(other.state != OPEN for other in items[1:]):
-                raise ApiError(409, "E_REVIEW_CHANGED", "one of the near-duplicates was decided meanwhile; look again")
+                raise ApiError("changed")
         except ApiError:
             self._store.release(ids, actor)
             raise
@@ -195,7 +195,7 @@ class ReviewQueue:
         """Record that somebody objects to a decision; another reviewer decides again."""
         self._unchanged(item.id, version)
         if item.state not in (DECIDED, SECOND):
-            raise ApiError(409, "E_REVIEW_STATE", "only what was decided can be appealed")
+            raise ApiError("not_decided")
         return self._note(item, actor, APPEAL, {"note": note}, APPEALED, now)
 
     def undo(self, seq: int, actor: str, now: float) -> list[str]:
@@ -203,7 +203,7 @@ class ReviewQueue:
         found = self._store.events(after=seq - 1, limit=1)
         event = found[0] if found and found[0].seq == seq else None
         if event is None or event.actor != actor or event.kind == UNDO or "before" not in event.body:
-            raise ApiError(409, "E_REVIEW_UNDO", "there is nothing of yours to undo under this number")
+            raise ApiError("nothing_to_undo")
         ids = list(event.body.get("with") or [event.item_id])
         self._claim(ids, actor, now)
         events, states = [], {}
@@ -213,7 +213,7 @@ class ReviewQueue:
             same = mine is not None and (mine.seq == seq or mine.body.get("batch", 0) == event.body.get("batch"))
             if mine is None or not same:
                 self._store.release(ids, actor)
-                raise ApiError(409, "E_REVIEW_UNDO", "this was undone already, or something was decided since")
+                raise ApiError("undone")
             events.append(Event(id, actor, UNDO, {"undoes": mine.seq}, now))
             states[id] = str(mine.body["before"])
         self._store.record(events, states)
@@ -228,17 +228,17 @@ class ReviewQueue:
         held = self._store.lease(ids, actor, LEASE_SECONDS, now)
         if len(held) < len(ids):
             self._store.release(held, actor)
-            raise ApiError(409, "E_REVIEW_HELD", "another reviewer is at this item")
+            raise ApiError("held")
         items = [self._store.item(id) for id in ids]
         found = [item for item in items if item is not None]
         if len(found) < len(ids):
-            raise ApiError(404, "E_NOT_FOUND", "there is no such item")
+            raise ApiError("item")
         return found
 
     def _unchanged(self, id: str, version: int) -> None:
         events = self._store.events(id)
         if events and events[-1].seq != version and events[-1].kind != SKIP:
-            raise ApiError(409, "E_REVIEW_CHANGED", "another reviewer has decided meanwhile; look again")
+            raise ApiError("changed")
 
 
 def _reworded(item: Item, decision: Decision) -> Decision:

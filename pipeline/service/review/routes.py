@@ -97,16 +97,14 @@ async def _guarded(
             return RedirectResponse("/login", 303, headers=HEADERS)
         request.scope["state"]["key"] = session.principal.key_id
         if not session.principal.may(scope):
-            raise ApiError(
-                403, "E_KEY_SCOPE", f"this key has the scope {session.principal.scope!r}; {scope!r} is needed"
-            )
+            raise ApiError("key_scope", scope=session.principal.scope, needed=scope)
         form: dict[str, list[str]] = {}
         if request.method == "POST":
             if not same_origin(request):
-                raise ApiError(403, "E_REVIEW_ORIGIN", "the form comes from another site")
+                raise ApiError("origin")
             form = await form_of(request)
             if not session.sent(field(form, "csrf")):
-                raise ApiError(403, "E_REVIEW_CSRF", "the page is too old; load it again")
+                raise ApiError("csrf")
         asked = Asked(request, session, lang, form, filters(request.query_params), now)
         response: Response = await service.scoring.thread(work, asked) if threaded else await work(asked)
     except LoanlintError as error:
@@ -127,7 +125,7 @@ def _remember(request: Request, response: Response) -> Response:
 
 
 def _problem(error: ApiError, lang: str, session: Session | None) -> Response:
-    values = {"error": error, "session": session, "message": error.args[0], "query": ""}
+    values = {"error": error, "session": session, "message": error.said(lang), "query": ""}
     response = page("problem.html", lang, values, error.status)
     response.headers.update(error.headers)
     return response
@@ -142,7 +140,7 @@ async def _login(request: Request, service: Service) -> Response:
     lang = language(request)
     try:
         if not same_origin(request):
-            raise ApiError(403, "E_REVIEW_ORIGIN", "the form comes from another site")
+            raise ApiError("origin")
         key = field(await form_of(request), "key").strip()
         principal = await service.principal(f"Bearer {key}" if key else None, "score")
     except LoanlintError as error:
@@ -172,6 +170,6 @@ def _logout(service: Service) -> Callable[[Asked], Response]:
 async def _static(request: Request, service: Service) -> Response:
     found = static_files().get(request.path_params["name"])
     if found is None:
-        raise ApiError(404, "E_NOT_FOUND", "there is nothing at this address")
+        raise ApiError("address")
     headers = {**HEADERS, "cache-control": "public, max-age=3600"}
     return Response(found[0], headers=headers, media_type=found[1])

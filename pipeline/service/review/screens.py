@@ -94,7 +94,7 @@ class Screens:
     def _named(self, asked: Asked) -> Item:
         found = self._store.item(str(asked.request.path_params["id"]))
         if found is None:
-            raise ApiError(404, "E_NOT_FOUND", "there is no such item")
+            raise ApiError("item")
         return found
 
     def _show(self, asked: Asked, item: Item, problem: ApiError | None = None, status: int = 200) -> Response:
@@ -139,7 +139,7 @@ class Screens:
         note = field(form, "note").strip()
         try:
             if len(note) > LONGEST_NOTE:
-                raise ApiError(400, "E_REQUEST", f"the note is longer than {LONGEST_NOTE} characters", param="note")
+                raise ApiError("note_long", limit=LONGEST_NOTE, param="note")
             if action == "skip":
                 seq = self._queue.skip(item, actor, now)
             elif action == "escalate":
@@ -168,7 +168,7 @@ class Screens:
         """Take back one's own last decision and return to its item."""
         number = field(asked.form, "seq")
         if not (number.isdecimal() and len(number) < 19):
-            raise ApiError(400, "E_REQUEST", "this is no number of a decision", param="seq")
+            raise ApiError("nothing_to_undo", param="seq", status=400)
         ids = self._queue.undo(int(number), asked.session.actor, asked.now)
         return self._go(f"/review/items/{ids[0]}", asked, undone=1)
 
