@@ -17,11 +17,13 @@ from ..pages.scan import PageReport
 from ..pages.scan import scan as scan_page
 from ..pages.segments import segments
 from ..verdict import Verdict
+from .appeals import AppealResponse
 from .engine import Engine, too_long
 from .openapi import document
 from .problems import ApiError
 from .reading import admit, content_type, convert, json_body, page_of, query, sound
 from .schemas import (
+    AppealRequest,
     CheckRequest,
     CheckResponse,
     CheckResult,
@@ -45,6 +47,7 @@ Handler = Callable[[Request, Service], Awaitable[Response]]
 _encode = msgspec.json.Encoder().encode
 _check = msgspec.json.Decoder(CheckRequest)
 _scan = msgspec.json.Decoder(ScanRequest)
+_appeal = msgspec.json.Decoder(AppealRequest)
 _moderations = msgspec.json.Decoder(ModerationRequest)
 _PAGE_TYPES = ("text/html", "text/plain", "application/xhtml+xml", "application/octet-stream")
 
@@ -56,6 +59,7 @@ def api_routes(service: Service) -> list[BaseRoute]:
         route(service, "/v1/check", "POST", "score", check),
         route(service, "/v1/scan", "POST", "score", scan),
         route(service, "/v1/stream", "POST", "score", stream),
+        route(service, "/v1/appeals", "POST", "score", appeal),
         route(service, "/v1/taxonomy", "GET", None, show_taxonomy),
         route(service, "/v1/shadow", "GET", "admin", show_shadow),
         route(service, "/healthz", "GET", None, healthz),
@@ -96,7 +100,7 @@ async def moderations(request: Request, service: Service) -> Response:
 
     judged = await service.scoring.run(work, texts, engine.slice, request.scope["state"]["deadline"])
     await _keep(request, service, [v for v, _ in judged], [(NO_PAGE, None, None)] * len(judged))
-    results = [openai_result(verdict, scores) for verdict, scores in judged]
+    results = [openai_result(verdict, scores, service.item_of(verdict)) for verdict, scores in judged]
     if together:
         results = [combine(results)]
     id = request.scope["state"]["request_id"]
@@ -133,7 +137,9 @@ async def check(request: Request, service: Service) -> Response:
     verdicts = await service.scoring.judge(engine, texts, channels, settings, request.scope["state"]["deadline"])
     contexts: list[Context] = [(page_of(i.page), i.dataId, c) for i, c in zip(items, channels, strict=True)]
     await _keep(request, service, verdicts, contexts)
-    results = [CheckResult(v, moderation(v, i.dataId)) for v, i in zip(verdicts, items, strict=True)]
+    results = [
+        CheckResult(v, moderation(v, i.dataId, service.item_of(v))) for v, i in zip(verdicts, items, strict=True)
+    ]
     return _json(CheckResponse(request.scope["state"]["request_id"], engine.version, results))
 
 
@@ -219,6 +225,14 @@ async def stream(request: Request, service: Service) -> Response:
     return NdjsonResponse(service, settings, asked.channel)
 
 
+async def appeal(request: Request, service: Service) -> Response:
+    """POST /v1/appeals: a verdict the caller got is put before a reviewer."""
+    asked = await json_body(request, _appeal)
+    who = request.scope["state"]["principal"]
+    found = await service.aside(service.appeals.file, who, asked.dataId, asked.item, asked.note.strip(), time.time())
+    return _json(AppealResponse(request.scope["state"]["request_id"], found))
+
+
 # ---------------------------------------------------------------- the rest
 
 
@@ -229,7 +243,7 @@ async def show_taxonomy(request: Request, service: Service) -> Response:
 
 async def show_shadow(request: Request, service: Service) -> Response:
     """GET /v1/shadow: where the candidate differs. Counts only; the texts are for the command line."""
-    return await service.scoring.thread(lambda: _json({"pairs": shadow_report(service.store.registry, examples=0)}))
+    return await service.aside(lambda: _json({"pairs": shadow_report(service.store.registry, examples=0)}))
 
 
 async def healthz(request: Request, service: Service) -> Response:
@@ -242,7 +256,7 @@ async def readyz(request: Request, service: Service) -> Response:
     engine = service.models.engine
     ready = engine.ready()
     if ready:
-        await service.scoring.thread(service.store.ping)
+        await service.aside(service.store.ping)
     return _json(Health("ok" if ready else "unavailable", engine.version), 200 if ready else 503)
 
 

@@ -9,10 +9,12 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import LoanlintError
@@ -35,30 +37,36 @@ def _new_id() -> str:
     return f"req_{_PROCESS}{os.getpid():x}-{next(_COUNT):x}"
 
 
+ProblemPage = Callable[[ApiError, Scope], Response]
+
+
 class Guard:
     """An ASGI application around another.
 
     ``scope["state"]`` gets ``request_id``, ``deadline`` (monotonic) and, from the route, ``label`` for the metrics and
-    ``texts`` for the log. A route that sets ``endless`` has no limit on its length and total time, only on idleness.
+    ``texts`` for the log. A route that sets ``endless`` has no limit on its length and total time, only on idleness; one
+    that sets ``page`` is for people, to whom errors are shown as ``problem_page`` shows them.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, problem_page: ProblemPage | None = None) -> None:
         self.app = app
         self.service = service
+        self.problem_page = problem_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        await _Exchange(self.service, self.app, scope, receive, send).run()
+        await _Exchange(self, scope, receive, send).run()
 
 
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, service: Service, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        self.service, self.app, self.scope, self._receive, self._send = service, app, scope, receive, send
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self.service, self.app, self.problem_page = guard.service, guard.app, guard.problem_page
+        self.scope, self._receive, self._send = scope, receive, send
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _ID.fullmatch(given) else _new_id()
@@ -154,10 +162,20 @@ class _Exchange:
         if self.status:
             # The response has begun: all that can be done is to leave it incomplete; the server then closes the connection.
             return
-        headers = {"content-type": "application/json", **error.headers}
+        kind, body = "application/json", error.body
+        headers = dict(error.headers)
+        if self.problem_page is not None and self._for_people():
+            try:
+                shown = self.problem_page(error, self.scope)
+            except Exception as fault:
+                # The plain answer is better than none.
+                log("problem page failed", level=logging.ERROR, error=fault, request_id=self.id)
+            else:
+                kind, body = str(shown.headers["content-type"]), bytes(shown.body)
+                headers |= {name: value for name, value in shown.headers.items() if name != "content-length"}
+        headers["content-type"] = kind
         if error.status == 408:
             headers["connection"] = "close"
-        body = error.body
         headers["content-length"] = str(len(body))
         await self._write(
             {
@@ -167,6 +185,11 @@ class _Exchange:
             }
         )
         await self._write({"type": "http.response.body", "body": body})
+
+    def _for_people(self) -> bool:
+        if self.state.get("page", False):
+            return True
+        return b"text/html" in self.headers.get(b"accept", b"") and not self.scope["path"].startswith("/v1/")
 
     def _report(self, seconds: float, failure: BaseException | None) -> None:
         label = self.state.get("label", "other")

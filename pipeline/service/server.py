@@ -20,7 +20,7 @@ from .app import App
 from .board import Board
 from .logs import log, set_up
 from .problems import ApiError
-from .review.routes import review_routes
+from .review.routes import problem_page, review_routes
 from .service import Service, make_board
 from .settings import Limits, ServiceSettings
 
@@ -166,7 +166,7 @@ def _work(settings: ServiceSettings, board: Board, place: socket.socket, parent:
             server.should_exit = True
 
     config = uvicorn.Config(
-        App(service, review_routes(service)),
+        App(service, review_routes(service), problem_page),
         http=_protocol(settings.limits),
         ws="none",
         loop="uvloop" if sys.platform != "win32" else "asyncio",

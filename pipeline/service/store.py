@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..verdict import Verdict
-from .database import Row, Transaction, open_database
+from .database import Row, StoreError, Transaction, open_database
 from .outbox import Outbox
 from .registry import Registry
 from .tables import migrate
@@ -56,7 +56,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A decision about an item. ``kind`` names it; ``body`` holds whatever belongs to it; ``seq`` is given by the store."""
+    """A decision about an item. ``kind`` names it; ``body`` holds whatever belongs to it; ``seq`` is given by the store.
+
+    ``note`` is what a person wrote beside it: it is kept apart, so that it can be removed.
+    """
 
     item_id: str
     actor: str
@@ -64,6 +67,13 @@ class Event:
     body: dict[str, Any]
     at: float
     seq: int = 0
+    note: str = ""
+
+
+class Changed(StoreError):
+    """An item is no longer in the state that a decision was made for."""
+
+    code = "E_REVIEW_CHANGED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +203,8 @@ class Store:
                 first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET seen = items.seen + excluded.seen, last_seen = excluded.last_seen,
                 verdict = excluded.verdict, severity = excluded.severity, p = excluded.p, codes = excluded.codes,
-                stance = excluded.stance, model_version = excluded.model_version""",
+                stance = excluded.stance, model_version = excluded.model_version, text = excluded.text,
+                channel = COALESCE(items.channel, excluded.channel), purged = NULL""",
             [_item_values(id, kept[id]) for id in ids],
         )
         tx.many(
@@ -203,13 +214,18 @@ class Store:
                 last_seen = excluded.last_seen, data_id = COALESCE(excluded.data_id, sightings.data_id)""",
             [values for id in ids for values in _sightings(id, kept[id])],
         )
+        tx.many(
+            """INSERT INTO submissions (item_id, key_id, data_id, last_seen) VALUES (?, ?, ?, ?)
+            ON CONFLICT (item_id, key_id, data_id) DO UPDATE SET last_seen = excluded.last_seen""",
+            [values for id in ids for values in _submissions(id, kept[id])],
+        )
 
     # ---------------------------------------------------------------- review
 
     def item(self, id: str) -> Item | None:
-        """One item."""
+        """One item that still has its text."""
         with self.database.transaction(write=False) as tx:
-            found = tx.rows(f"SELECT {_ITEM} FROM items WHERE id = ?", id)
+            found = tx.rows(f"SELECT {_ITEM} FROM items WHERE id = ? AND purged IS NULL", id)
         return _item(found[0]) if found else None
 
     def items(self, wanted: ItemFilter) -> list[Item]:
@@ -256,11 +272,11 @@ class Store:
             )  # fmt: skip
         return [_item(row) for row in found]
 
-    def tally(self, column: str) -> dict[str, int]:
-        """How many items there are of each ``state`` or ``reason``."""
-        assert column in ("state", "reason")
+    def tally(self, *, purged: bool = False) -> dict[str, int]:
+        """How many items there are of each state; with ``purged``, also those whose text is gone."""
+        where = "" if purged else "WHERE purged IS NULL"
         with self.database.transaction(write=False) as tx:
-            found = tx.rows(f"SELECT {column} AS name, COUNT(*) AS n FROM items GROUP BY {column}")
+            found = tx.rows(f"SELECT state AS name, COUNT(*) AS n FROM items {where} GROUP BY state")
         return {row["name"]: int(row["n"]) for row in found}
 
     def decisions_by(self, actor: str) -> int:
@@ -268,40 +284,56 @@ class Store:
         with self.database.transaction(write=False) as tx:
             return int(tx.rows("SELECT COUNT(*) AS n FROM events WHERE actor = ? AND kind = 'decide'", actor)[0]["n"])
 
-    def record(self, events: Sequence[Event], state: str | Mapping[str, str] | None) -> list[int]:
+    def record(
+        self, events: Sequence[Event], state: str | Mapping[str, str] | None, was: Mapping[str, str] | None = None
+    ) -> list[int]:
         """Append decisions and put their items into ``state`` (by item where it is a mapping; ``None`` leaves it).
 
-        Returns the numbers of the events.
-
-        All or none. When this returns, the decisions are on disk.
+        ``was`` gives the states that the decisions were made for; raises :class:`Changed` where one is another by now.
+        Returns the numbers of the events. All or none. When this returns, the decisions are on disk.
         """
         with self.database.transaction() as tx:
-            numbers = [self._append(tx, event) for event in events]
+            ids = sorted({event.item_id for event in events})
+            for id in ids if was is not None else ():
+                assert was is not None
+                # Touched, so that no other process changes it until this is over.
+                if not tx.run("UPDATE items SET state = state WHERE id = ? AND state = ?", id, was[id]):
+                    raise Changed(f"item {id} has changed")
+            numbers = [self.append(tx, event) for event in events]
             if state is not None:
-                ids = sorted({event.item_id for event in events})
                 by_item = dict.fromkeys(ids, state) if isinstance(state, str) else state
                 tx.many("UPDATE items SET state = ? WHERE id = ?", [(by_item[id], id) for id in ids])
                 tx.many("DELETE FROM leases WHERE item_id = ?", [(id,) for id in ids])
         return numbers
 
     @staticmethod
-    def _append(tx: Transaction, event: Event) -> int:
+    def append(tx: Transaction, event: Event) -> int:
+        """Append a decision within a transaction; returns its number."""
         body = msgspec.json.encode(event.body).decode()
         found = tx.rows(
             "INSERT INTO events (item_id, at, actor, kind, body) VALUES (?, ?, ?, ?, ?) RETURNING seq",
             event.item_id, event.at, event.actor, event.kind, body,
         )  # fmt: skip
-        return int(found[0]["seq"])
+        seq = int(found[0]["seq"])
+        if event.note:
+            tx.run("INSERT INTO notes (seq, item_id, note) VALUES (?, ?, ?)", seq, event.item_id, event.note)
+        return seq
 
     def events(self, id: str | None = None, *, after: int = 0, limit: int = 10_000) -> list[Event]:
         """Decisions in the order they were made: of one item, or of all."""
-        where, values = ("AND item_id = ?", (id,)) if id is not None else ("", ())
         with self.database.transaction(write=False) as tx:
-            found = tx.rows(
-                f"SELECT seq, item_id, at, actor, kind, body FROM events WHERE seq > ? {where} ORDER BY seq LIMIT ?",
-                after, *values, limit,
-            )  # fmt: skip
-        return [Event(**{**row, "body": msgspec.json.decode(row["body"])}) for row in found]
+            return self.events_in(tx, id, after=after, limit=limit)
+
+    @staticmethod
+    def events_in(tx: Transaction, id: str | None = None, *, after: int = 0, limit: int = 10_000) -> list[Event]:
+        """:meth:`events` within a transaction."""
+        where, values = ("AND e.item_id = ?", (id,)) if id is not None else ("", ())
+        found = tx.rows(
+            f"""SELECT e.seq, e.item_id, e.at, e.actor, e.kind, e.body, n.note FROM events e
+            LEFT JOIN notes n ON n.seq = e.seq WHERE e.seq > ? {where} ORDER BY e.seq LIMIT ?""",
+            after, *values, limit,
+        )  # fmt: skip
+        return [_event(row) for row in found]
 
     def lease(self, ids: Sequence[str], holder: str, seconds: float, now: float | None = None) -> list[str]:
         """Take items for one reviewer; returns those that nobody else holds. Taking again prolongs."""
@@ -363,6 +395,12 @@ def _sightings(id: str, entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
     return found
 
 
+def _submissions(id: str, entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    # Only of what was held against a text can a caller complain.
+    found = {(e.key_id or "", e.data_id or ""): e.at for e in entries if e.verdict.severity}
+    return [(id, key, data_id, at) for (key, data_id), at in sorted(found.items())]
+
+
 def domain(url: str) -> str:
     """Host name of a URL, or ``""``."""
     try:
@@ -376,8 +414,15 @@ def _item(row: Row) -> Item:
     return Item(**{**row, "codes": codes, "verdict": msgspec.json.decode(row["verdict"])})
 
 
+def _event(row: Row) -> Event:
+    body = msgspec.json.decode(row["body"])
+    # Events of the first schemas hold their notes themselves.
+    note = row["note"] or body.pop("note", None) or ""
+    return Event(**{**row, "body": body, "note": note})
+
+
 def _conditions(wanted: ItemFilter) -> tuple[str, list[Any]]:
-    parts = ["1 = 1"]
+    parts = ["purged IS NULL"]
     values: list[Any] = []
     for column, value in (
         ("state = ?", wanted.state),

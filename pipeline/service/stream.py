@@ -98,7 +98,10 @@ class NdjsonResponse(Response):
             # The response has begun: what a plain request would be answered with stands in each line.
             return [_problem(number, api_error(error)) for number, _ in items]
         state["texts"] = state.get("texts", 0) + len(verdicts)
-        return [CheckResult(v, moderation(v, i.dataId)) for v, (_, i) in zip(verdicts, items, strict=True)]
+        return [
+            CheckResult(v, moderation(v, i.dataId, service.item_of(v)))
+            for v, (_, i) in zip(verdicts, items, strict=True)
+        ]
 
     def _item(self, line: bytes) -> TextItem:
         if len(line) > self._longest:

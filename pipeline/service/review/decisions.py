@@ -96,6 +96,29 @@ def decisions(events: Sequence[Event]) -> list[Event]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an appeal: the label decided on, and whether it is the one that was appealed."""
+
+    label: Label
+    upheld: bool
+
+
+def outcome_of(rest: Sequence[Event], at: int) -> Outcome | None:
+    """The outcome of the appeal ``rest[at]``, of events in force; ``None`` while nobody has decided."""
+    after = next((e for e in rest[at:] if e.kind == DECIDE), None)
+    if after is None:
+        return None
+    before = next((e for e in reversed(rest[:at]) if e.kind == DECIDE), None)
+    if before is not None:
+        appealed = label_of(before)
+    else:
+        # Nobody had decided yet: the appeal was against the model.
+        model = after.body["model"]
+        appealed = Label(int(model["severity"]), str(model["stance"]), tuple(model["codes"]))
+    return Outcome(label_of(after), agree(appealed, label_of(after)))
+
+
 def read_decision(item: Item, form: Mapping[str, Sequence[str]]) -> Decision:
     """The decision of a form; raises ``ApiError`` where it makes none.
 
@@ -144,7 +167,7 @@ def decide_body(item: Item, decision: Decision, batch: str, with_ids: Sequence[s
     own = model_label(item)
     return {
         "action": decision.action, "severity": decision.label.severity, "stance": decision.label.stance,
-        "codes": list(decision.label.codes), "reason": decision.reason, "note": decision.note,
+        "codes": list(decision.label.codes), "reason": decision.reason,
         "model": {"severity": own.severity, "stance": own.stance, "codes": list(own.codes), "p": item.p, "version": item.model_version},
         "before": item.state, "batch": batch, "with": list(with_ids),
     }  # fmt: skip
