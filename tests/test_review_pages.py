@@ -9,27 +9,16 @@ from pathlib import Path
 import axe_playwright_python
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from selectolax.lexbor import LexborHTMLParser
 from serving import AD, CLEAN, ILLEGAL, Running, loanlint, running
 
 DONE = re.compile(r"[?&]done=\d")  # not `undone`
-CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 HOSTILE = "黑\u200b户\u202e也能下款</p><script>document.title='x'</script><img src=x onerror=\"document.title='x'\">不看征信秒到账{{7*7}}"
 HOSTILE_PLACE = {
     "url": "javascript:document.title='x'", "title": "<svg onload=document.title='x'>\u202e", "role": "title",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        raise AssertionError("no chromium: apt-get install -y chromium (.ci/run does)")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
