@@ -208,6 +208,29 @@ def test_hostile_text_is_shown_and_does_nothing(pages: Running, context: Browser
     assert "试一试" in page.title()
 
 
+def test_a_narrow_screen_has_the_decision_beside_the_text(pages: Running, browser: Browser) -> None:
+    """And an appeal is seen by whoever decides."""
+    text = f"{AD}窄屏"
+    fill(pages, text)
+    answer = pages.post("/v1/appeals", {"item": item_of(pages, text), "note": "我们是正规机构\u202e"})
+    assert answer.status_code == 200
+    context = new_context(browser, 400)
+    page = context.new_page()
+    page.goto(f"{pages.local}/review/items/{item_of(pages, text)}")
+    assert "有人申诉:我们是正规机构⟨U+202E RLO⟩" in page.locator(".decision .notice").inner_text()
+    box = page.locator("button[value=accept]").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 800, "without scrolling"
+    assert "第 4、8、28" in page.locator("main").inner_text()
+    keys = page.locator("[data-toggle-keys]")
+    assert keys.inner_text() == "快捷键:开"
+    keys.click()
+    assert keys.inner_text() == "快捷键:关"
+    page.keyboard.press("a")
+    assert page.locator("[data-decision]").count() == 1, "keys are off"
+    context.close()
+
+
 @pytest.mark.parametrize(("width", "lang", "scheme"), [(400, "en", "dark"), (1280, "zh", "light")])
 def test_fits_the_screen_and_is_accessible(
     pages: Running, browser: Browser, width: int, lang: str, scheme: str
