@@ -163,3 +163,32 @@ def test_the_command(run, database: str, classifier: Classifier) -> None:
     assert run("review", "purge", "--db", database).status == 2
     assert run("review", "purge", "--older-than", "-1", "--db", database).status == 2
     store.close()
+
+
+def test_a_purge_beside_a_running_service(database: str, classifier: Classifier) -> None:
+    """Texts come in, old ones among them, while others are removed: nothing fails, and what came last is there."""
+    import threading
+
+    store, other = Store(database), Store(database)
+    texts = [f"{AD}{i}" for i in range(40)]
+    store.ingest([entry(classifier, text, OLD) for text in texts])
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for round in range(10):
+                other.ingest([entry(classifier, text, NOW + round) for text in texts[::2]])
+        except BaseException as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    found = [purge(store, NOW - DAY, NOW) for _ in range(5)]
+    thread.join()
+    purge(store, NOW - DAY, NOW)
+    assert problems == []
+    assert sum(p.texts.get("open", 0) for p in found) >= 20
+    assert {item.text for item in store.items(ItemFilter())} == set(texts[::2])
+    assert all(item.verdict["text"] == item.text for item in store.items(ItemFilter()))
+    other.close()
+    store.close()

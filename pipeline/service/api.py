@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -256,7 +257,8 @@ async def readyz(request: Request, service: Service) -> Response:
     engine = service.models.engine
     ready = engine.ready()
     if ready:
-        await service.aside(service.store.ping)
+        # Not among the threads of the pages: a reviewer's long report must not make the service look ill.
+        await asyncio.to_thread(service.store.ping)
     return _json(Health("ok" if ready else "unavailable", engine.version), 200 if ready else 503)
 
 

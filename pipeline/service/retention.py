@@ -46,7 +46,8 @@ def purge(store: Store, before: float, now: float) -> Purge:
         with store.database.transaction() as tx:
             found = tx.rows(
                 f"""UPDATE items SET text = '', verdict = '{{}}', channel = NULL, purged = ?
-                WHERE id IN (SELECT id FROM items WHERE {_OLD} ORDER BY id LIMIT ?) AND last_seen < ? AND purged IS NULL
+                WHERE id IN (SELECT id FROM items WHERE {_OLD} ORDER BY id LIMIT ?
+                    {store.database.skip_locked}) AND last_seen < ? AND purged IS NULL
                 RETURNING id, state""",
                 now, before, before, now, _BATCH, before,
             )  # fmt: skip
