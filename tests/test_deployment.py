@@ -155,12 +155,20 @@ def test_the_image_starts_compiled_with_what_was_compiled_when_it_was_built(whee
         [*entry, "keys", "add", "shop"], env=environment(1), cwd=tmp_path, capture_output=True, check=True
     )
     args = ["0" if part == "8000" else part for part in json.loads(found["CMD"])]
-    process = subprocess.Popen(
-        [*entry, *args], env=environment(1), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    log = tmp_path / "log"
+
+    def serving() -> list[str]:
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        return [row["engine"] for row in rows if row["event"] == "serving"]
+
+    with log.open("wb") as target:
+        process = subprocess.Popen(
+            [*entry, *args], env=environment(1), cwd=tmp_path, stdout=subprocess.PIPE, stderr=target
+        )
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline().decode().rsplit(":", 1)[1])
+        wait(lambda: len(serving()) == 2, "both workers", 60)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
             wait(lambda: ready(client), "the service of the image", 30)
             key = made.stdout.decode().strip()
@@ -168,10 +176,9 @@ def test_the_image_starts_compiled_with_what_was_compiled_when_it_was_built(whee
             assert answer.json()["results"][0]["verdict"]["severity"] == 2
     finally:
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=60)
+        process.communicate(timeout=60)
     assert process.returncode == 0
-    lines = [json.loads(line) for line in log.decode().splitlines()]
-    assert [line["engine"] for line in lines if line["event"] == "serving"] == ["compiled", "compiled"]
+    assert serving() == ["compiled", "compiled"]
     # Compiling anew would have written other files.
     copies = {file.name: file.read_bytes() for file in (temporary / "loanlint").rglob("*.nb?")}
     assert copies == baked
