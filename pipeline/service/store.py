@@ -5,131 +5,25 @@ Everything here may be called from any thread. A call that returns has been comm
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from ..verdict import Verdict
 from .database import Row, StoreError, Transaction, open_database
 from .outbox import Outbox
+from .records import NO_PAGE, Entry, Event, Item, ItemFilter, KeyRow, Page, item_id
 from .registry import Registry
+from .rows import ITEM_COLUMNS, conditions, event_of, item_of, item_values, sightings_of, submissions_of
 from .tables import migrate
 
-OPEN = "open"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Where a text stood, as the caller says."""
-
-    url: str | None = None
-    title: str | None = None
-    role: str | None = None
-    path: str | None = None
-
-
-NO_PAGE = Page()
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A judged text on its way into the store.
-
-    ``reason`` is why it is kept: ``flagged``, ``sample`` or, for one that is not to be reviewed but only reported by webhook,
-    ``report``.
-    """
-
-    verdict: Verdict
-    reason: str
-    at: float
-    page: Page = NO_PAGE
-    data_id: str | None = None
-    channel: str | None = None
-    key_id: str | None = None
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A decision about an item. ``kind`` names it; ``body`` holds whatever belongs to it; ``seq`` is given by the store.
-
-    ``note`` is what a person wrote beside it: it is kept apart, so that it can be removed.
-    """
-
-    item_id: str
-    actor: str
-    kind: str
-    body: dict[str, Any]
-    at: float
-    seq: int = 0
-    note: str = ""
+__all__ = ["NO_PAGE", "Changed", "Entry", "Event", "Item", "ItemFilter", "KeyRow", "Page", "Store", "item_id"]
 
 
 class Changed(StoreError):
     """An item is no longer in the state that a decision was made for."""
 
     code = "E_REVIEW_CHANGED"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A text in the review queue. ``verdict`` is plain values as :meth:`Verdict.to_dict` gives."""
-
-    id: str
-    text: str
-    verdict: dict[str, Any]
-    severity: int
-    p: float
-    codes: tuple[str, ...]
-    stance: str
-    model_version: str
-    channel: str | None
-    reason: str
-    state: str
-    seen: int
-    first_seen: float
-    last_seen: float
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
-    """Which items to list; ``None`` does not filter. Newest first, or by severity where ``worst_first``."""
-
-    state: str | None = OPEN
-    except_state: str | None = None
-    reason: str | None = None
-    code: str | None = None
-    min_severity: int | None = None
-    max_severity: int | None = None
-    domain: str | None = None
-    since: float | None = None
-    until: float | None = None
-    worst_first: bool = False
-    limit: int = 50
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """An API key as stored: never the key, only the digest of its secret."""
-
-    id: str
-    name: str
-    scope: str
-    hash: str
-    rate: float | None
-    created: float
-    revoked: float | None
-
-
-def item_id(text: str) -> str:
-    """Id of the item of a text: the same text is one item, however often it is met."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
 class Store:
@@ -205,19 +99,19 @@ class Store:
                 verdict = excluded.verdict, severity = excluded.severity, p = excluded.p, codes = excluded.codes,
                 stance = excluded.stance, model_version = excluded.model_version, text = excluded.text,
                 channel = COALESCE(items.channel, excluded.channel), purged = NULL""",
-            [_item_values(id, kept[id]) for id in ids],
+            [item_values(id, kept[id]) for id in ids],
         )
         tx.many(
             """INSERT INTO sightings (item_id, place, domain, url, title, role, path, data_id, key_id, count, first_seen,
                 last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (item_id, place) DO UPDATE SET count = sightings.count + excluded.count,
                 last_seen = excluded.last_seen, data_id = COALESCE(excluded.data_id, sightings.data_id)""",
-            [values for id in ids for values in _sightings(id, kept[id])],
+            [values for id in ids for values in sightings_of(id, kept[id])],
         )
         tx.many(
             """INSERT INTO submissions (item_id, key_id, data_id, last_seen) VALUES (?, ?, ?, ?)
             ON CONFLICT (item_id, key_id, data_id) DO UPDATE SET last_seen = excluded.last_seen""",
-            [values for id in ids for values in _submissions(id, kept[id])],
+            [values for id in ids for values in submissions_of(id, kept[id])],
         )
 
     # ---------------------------------------------------------------- review
@@ -225,23 +119,23 @@ class Store:
     def item(self, id: str) -> Item | None:
         """One item that still has its text."""
         with self.database.transaction(write=False) as tx:
-            found = tx.rows(f"SELECT {_ITEM} FROM items WHERE id = ? AND purged IS NULL", id)
-        return _item(found[0]) if found else None
+            found = tx.rows(f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ? AND purged IS NULL", id)
+        return item_of(found[0]) if found else None
 
     def items(self, wanted: ItemFilter) -> list[Item]:
         """Items of a filter."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         order = "severity DESC, p DESC, first_seen DESC" if wanted.worst_first else "first_seen DESC, id"
         with self.database.transaction(write=False) as tx:
             found = tx.rows(
-                f"SELECT {_ITEM} FROM items WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
+                f"SELECT {ITEM_COLUMNS} FROM items WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
                 *values, wanted.limit, wanted.offset,
             )  # fmt: skip
-        return [_item(row) for row in found]
+        return [item_of(row) for row in found]
 
     def count(self, wanted: ItemFilter) -> int:
         """How many items a filter finds, whatever its limit."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         with self.database.transaction(write=False) as tx:
             return int(tx.rows(f"SELECT COUNT(*) AS n FROM items WHERE {where}", *values)[0]["n"])
 
@@ -256,11 +150,11 @@ class Store:
 
     def available(self, wanted: ItemFilter, actor: str, now: float) -> list[Item]:
         """Items of a filter that nobody else holds and that ``actor`` has neither decided nor skipped."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         order = "severity DESC, p DESC, first_seen DESC" if wanted.worst_first else "first_seen DESC, id"
         with self.database.transaction(write=False) as tx:
             found = tx.rows(
-                f"""SELECT {_ITEM} FROM items WHERE {where}
+                f"""SELECT {ITEM_COLUMNS} FROM items WHERE {where}
                 AND NOT EXISTS (SELECT 1 FROM leases l
                     WHERE l.item_id = items.id AND l.holder <> ? AND l.expires > ?)
                 AND NOT EXISTS (SELECT 1 FROM events e
@@ -270,7 +164,7 @@ class Store:
                 ORDER BY {order} LIMIT ?""",
                 *values, actor, now, actor, wanted.limit,
             )  # fmt: skip
-        return [_item(row) for row in found]
+        return [item_of(row) for row in found]
 
     def tally(self, *, purged: bool = False) -> dict[str, int]:
         """How many items there are of each state; with ``purged``, also those whose text is gone."""
@@ -333,7 +227,7 @@ class Store:
             LEFT JOIN notes n ON n.seq = e.seq WHERE e.seq > ? {where} ORDER BY e.seq LIMIT ?""",
             after, *values, limit,
         )  # fmt: skip
-        return [_event(row) for row in found]
+        return [event_of(row) for row in found]
 
     def lease(self, ids: Sequence[str], holder: str, seconds: float, now: float | None = None) -> list[str]:
         """Take items for one reviewer; returns those that nobody else holds. Taking again prolongs."""
@@ -360,82 +254,3 @@ class Store:
         with self.database.transaction(write=False) as tx:
             found = tx.rows("SELECT item_id, holder FROM leases WHERE expires > ?", now)
         return {row["item_id"]: row["holder"] for row in found}
-
-
-_ITEM = (
-    "id, text, verdict, severity, p, codes, stance, model_version, channel, reason, state, seen, first_seen, last_seen"
-)
-
-
-def _item_values(id: str, entries: Sequence[Entry]) -> tuple[Any, ...]:
-    last = entries[-1]
-    verdict = last.verdict
-    reason = "flagged" if any(e.reason == "flagged" for e in entries) else last.reason
-    return (
-        id, verdict.text, msgspec.json.encode(verdict).decode(), verdict.severity, verdict.p_misleading,
-        # Bars around each code, so that one can be looked for with LIKE.
-        "".join(f"|{c.code}|" for c in verdict.codes), verdict.stance, verdict.model_version, last.channel, reason,
-        len(entries), entries[0].at, last.at,
-    )  # fmt: skip
-
-
-def _sightings(id: str, entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
-    places: dict[str, list[Entry]] = {}
-    for entry in entries:
-        places.setdefault(entry.page.url or "", []).append(entry)
-    found = []
-    for place, here in sorted(places.items()):
-        first, last = here[0], here[-1]
-        page = last.page
-        data_id = next((e.data_id for e in reversed(here) if e.data_id is not None), None)
-        found.append(
-            (id, place, domain(place), page.url, page.title, page.role, page.path, data_id, last.key_id, len(here),
-             first.at, last.at)
-        )  # fmt: skip
-    return found
-
-
-def _submissions(id: str, entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
-    # Only of what was held against a text can a caller complain.
-    found = {(e.key_id or "", e.data_id or ""): e.at for e in entries if e.verdict.severity}
-    return [(id, key, data_id, at) for (key, data_id), at in sorted(found.items())]
-
-
-def domain(url: str) -> str:
-    """Host name of a URL, or ``""``."""
-    try:
-        return (urlsplit(url).hostname or "") if url else ""
-    except ValueError:
-        return ""
-
-
-def _item(row: Row) -> Item:
-    codes = tuple(code for code in row["codes"].split("|") if code)
-    return Item(**{**row, "codes": codes, "verdict": msgspec.json.decode(row["verdict"])})
-
-
-def _event(row: Row) -> Event:
-    body = msgspec.json.decode(row["body"])
-    # Events of the first schemas hold their notes themselves.
-    note = row["note"] or body.pop("note", None) or ""
-    return Event(**{**row, "body": body, "note": note})
-
-
-def _conditions(wanted: ItemFilter) -> tuple[str, list[Any]]:
-    parts = ["purged IS NULL"]
-    values: list[Any] = []
-    for column, value in (
-        ("state = ?", wanted.state),
-        ("state <> ?", wanted.except_state),
-        ("reason = ?", wanted.reason),
-        ("codes LIKE ?", f"%|{wanted.code}|%" if wanted.code else None),
-        ("severity >= ?", wanted.min_severity),
-        ("severity <= ?", wanted.max_severity),
-        ("first_seen >= ?", wanted.since),
-        ("first_seen < ?", wanted.until),
-        ("id IN (SELECT item_id FROM sightings WHERE domain = ?)", wanted.domain),
-    ):
-        if value is not None:
-            parts.append(column)
-            values.append(value)
-    return " AND ".join(parts), values
