@@ -15,9 +15,11 @@ import pytest
 from pipeline import Classifier, load
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
     from serving import Postgres, Running
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CHROMIUM = Path("/usr/bin/chromium")
 BENCH = REPOSITORY.parent / "shared" / "bench"
 
 
@@ -75,6 +77,19 @@ def postgres() -> Iterator[Postgres]:
         server = Postgres(Path(folder))
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser."""
+    from playwright.sync_api import sync_playwright
+
+    if not CHROMIUM.exists():
+        raise AssertionError("no chromium: apt-get install -y chromium (.ci/run does)")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -50,7 +50,8 @@ class Running:
         self.port = int(self.url.rsplit(":", 1)[1])
         self.local = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.local, timeout=30, trust_env=False)
-        wait(lambda: self._answers(), f"readiness: {self._log.read_text()}")
+        # The compiled engine is compiled by whoever uses it first.
+        wait(lambda: self._answers(), "readiness", 20 if "--engine" not in options else 180)
 
     def _answers(self) -> bool:
         with contextlib.suppress(httpx.TransportError):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
-from serving import ROOT, Running
+from serving import AD, ROOT, Running, wait
 
 from pipeline.cli import root
 
@@ -44,22 +48,29 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
         assert name in kept, name
 
 
-def test_a_wheel_builds_from_what_is_copied_and_holds_the_service(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that is built in the image."""
+    folder = tmp_path_factory.mktemp("wheel")
     for name in copied():
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(source, tmp_path / name)
+            shutil.copy(source, folder / name)
     done = subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "."],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    (found,) = (folder / "dist").glob("*.whl")
+    return found
+
+
+def test_a_wheel_builds_from_what_is_copied_and_holds_the_service(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     parts = [
         file for file in (ROOT / "pipeline/service").rglob("*") if file.is_file() and "__pycache__" not in file.parts
@@ -68,9 +79,10 @@ def test_a_wheel_builds_from_what_is_copied_and_holds_the_service(tmp_path: Path
     assert modules <= names
     assert "pipeline/_resources/models/default/manifest.json" in names
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("METADATA"))).decode()
-    extra = re.search(r"\.\[(\w+)\]", next(rest for name, rest in instructions() if "pip install" in rest))
-    assert extra is not None
-    assert f"Provides-Extra: {extra[1]}" in metadata
+    extras = re.search(r"\.\[([\w,]+)\]", next(rest for name, rest in instructions() if "pip install" in rest))
+    assert extras is not None
+    assert extras[1].split(",") == ["service", "fast"]
+    assert all(f"Provides-Extra: {extra}" in metadata for extra in extras[1].split(","))
 
 
 def test_the_image_is_small_unprivileged_and_of_a_python_that_is_supported() -> None:
@@ -89,10 +101,93 @@ def parses(args: list[str]) -> dict[str, object]:
 
 def test_what_it_runs_is_a_command_with_these_options() -> None:
     found = dict(instructions())
-    assert json.loads(found["ENTRYPOINT"]) == ["loanlint"]
+    assert json.loads(found["ENTRYPOINT"])[-2].endswith('exec loanlint "$@"')
     params = parses(json.loads(found["CMD"]))
     assert (params["host"], params["port"]) == ("0.0.0.0", 8000)
     assert f"EXPOSE {params['port']}" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def variables(stage: int) -> dict[str, str]:
+    """What ENV sets in a stage."""
+    found: list[dict[str, str]] = []
+    for name, rest in instructions():
+        if name == "FROM":
+            found.append({})
+        elif name == "ENV":
+            found[-1].update(part.split("=", 1) for part in rest.split())
+    return found[stage]
+
+
+def test_the_image_starts_compiled_with_what_was_compiled_when_it_was_built(wheel: Path, tmp_path: Path) -> None:
+    """The steps of the Dockerfile, with a folder in the place of ``/opt/loanlint``."""
+    opt, temporary = tmp_path / "opt", tmp_path / "tmp"
+    (opt / "bin").mkdir(parents=True)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(opt / "site")
+    (opt / "bin" / "loanlint").write_text(f'#!/bin/sh\nexec {sys.executable} -m pipeline.cli "$@"\n')
+    (opt / "bin" / "loanlint").chmod(0o755)
+
+    places = {
+        "/opt/loanlint/bin/python": sys.executable,
+        "/opt/loanlint": str(opt),
+        "/tmp/": f"{temporary}/",
+        "/data/": f"{tmp_path}/",
+    }
+
+    def here(text: str) -> str:
+        return re.sub("|".join(places), lambda match: places[match[0]], text)
+
+    def environment(stage: int) -> dict[str, str]:
+        given = {name: here(value) for name, value in variables(stage).items()}
+        path = given.pop("PATH", "").replace("$PATH", os.environ["PATH"]) or os.environ["PATH"]
+        return {**os.environ, "PYTHONPATH": str(opt / "site"), **given, "PATH": path, "NO_PROXY": "*"}
+
+    build = next(rest for name, rest in instructions() if name == "RUN" and "load_compiled" in rest)
+    subprocess.run(["/bin/sh", "-c", here(build)], env=environment(0), cwd=tmp_path, check=True, timeout=300)
+    baked = {file.name: file.read_bytes() for file in (opt / "compiled").rglob("*.nb?")}
+    assert len(baked) >= 6
+
+    found = dict(instructions())
+    entry = [here(part) for part in json.loads(found["ENTRYPOINT"])]
+    temporary.mkdir()
+    # A key first, as the compose file says: the address is one that others reach.
+    made = subprocess.run(
+        [*entry, "keys", "add", "shop"], env=environment(1), cwd=tmp_path, capture_output=True, check=True
+    )
+    args = ["0" if part == "8000" else part for part in json.loads(found["CMD"])]
+    log = tmp_path / "log"
+
+    def serving() -> list[str]:
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        return [row["engine"] for row in rows if row["event"] == "serving"]
+
+    with log.open("wb") as target:
+        process = subprocess.Popen(
+            [*entry, *args], env=environment(1), cwd=tmp_path, stdout=subprocess.PIPE, stderr=target
+        )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().decode().rsplit(":", 1)[1])
+        wait(lambda: len(serving()) == 2, "both workers", 60)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+            wait(lambda: ready(client), "the service of the image", 30)
+            key = made.stdout.decode().strip()
+            answer = client.post("/v1/check", json={"text": AD}, headers={"authorization": f"Bearer {key}"})
+            assert answer.json()["results"][0]["verdict"]["severity"] == 2
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert serving() == ["compiled", "compiled"]
+    # Compiling anew would have written other files.
+    copies = {file.name: file.read_bytes() for file in (temporary / "loanlint").rglob("*.nb?")}
+    assert copies == baked
+
+
+def ready(client: httpx.Client) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return client.get("/readyz").status_code == 200
+    return False
 
 
 def test_the_health_check_tells_well_from_ill(service: Running) -> None:

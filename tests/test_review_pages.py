@@ -9,27 +9,16 @@ from pathlib import Path
 import axe_playwright_python
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from selectolax.lexbor import LexborHTMLParser
 from serving import AD, CLEAN, ILLEGAL, Running, loanlint, running
 
 DONE = re.compile(r"[?&]done=\d")  # not `undone`
-CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 HOSTILE = "黑\u200b户\u202e也能下款</p><script>document.title='x'</script><img src=x onerror=\"document.title='x'\">不看征信秒到账{{7*7}}"
 HOSTILE_PLACE = {
     "url": "javascript:document.title='x'", "title": "<svg onload=document.title='x'>\u202e", "role": "title",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        raise AssertionError("no chromium: apt-get install -y chromium (.ci/run does)")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +206,29 @@ def test_hostile_text_is_shown_and_does_nothing(pages: Running, context: Browser
     page.get_by_role("button", name="检查").click()
     assert page.locator("section.card .hidden-char").count() >= 2
     assert "试一试" in page.title()
+
+
+def test_a_narrow_screen_has_the_decision_beside_the_text(pages: Running, browser: Browser) -> None:
+    """And an appeal is seen by whoever decides."""
+    text = f"{AD}窄屏"
+    fill(pages, text)
+    answer = pages.post("/v1/appeals", {"item": item_of(pages, text), "note": "我们是正规机构\u202e"})
+    assert answer.status_code == 200
+    context = new_context(browser, 400)
+    page = context.new_page()
+    page.goto(f"{pages.local}/review/items/{item_of(pages, text)}")
+    assert "有人申诉:我们是正规机构⟨U+202E RLO⟩" in page.locator(".decision .notice").inner_text()
+    box = page.locator("button[value=accept]").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 800, "without scrolling"
+    assert "第 4、8、28" in page.locator("main").inner_text()
+    keys = page.locator("[data-toggle-keys]")
+    assert keys.inner_text() == "快捷键:开"
+    keys.click()
+    assert keys.inner_text() == "快捷键:关"
+    page.keyboard.press("a")
+    assert page.locator("[data-decision]").count() == 1, "keys are off"
+    context.close()
 
 
 @pytest.mark.parametrize(("width", "lang", "scheme"), [(400, "en", "dark"), (1280, "zh", "light")])

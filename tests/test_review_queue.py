@@ -438,14 +438,6 @@ def test_share_interval() -> None:
     assert Share(5, 5).interval[1] == 1.0
 
 
-def test_every_error_of_the_pages_is_documented(repository) -> None:
-    documents = "".join((repository / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("review", "service"))
-    sources = "".join(file.read_text(encoding="utf-8") for file in repository.glob("pipeline/service/review/*.py"))
-    codes = set(re.findall(r'"(E_[A-Z_]+)"', sources))
-    assert len(codes) > 8
-    assert [code for code in sorted(codes) if f"`{code}`" not in documents and code != "E_MODEL_MISSING"] == []
-
-
 # ---------------------------------------------------------------- text
 
 
@@ -459,6 +451,26 @@ def test_hidden_characters_are_pieces_of_their_own() -> None:
     assert [piece.text for piece in found if piece.evidence] == ["黑", "", "户"]
     assert [piece.hidden for piece in found if piece.evasion] == ["U+200B ZWSP"]
     assert visible("a\u202eb\n") == "a⟨U+202E RLO⟩b\n"
+
+
+def test_every_disguise_has_a_name_in_both_languages() -> None:
+    from pipeline.compiled.disguise_tables import KINDS
+    from pipeline.service.review.rendering import Words
+
+    for kind in KINDS:
+        assert re.search("[一-鿿]", Words("zh").disguise(kind)), kind
+        assert Words("en").disguise(kind) != Words("zh").disguise(kind)
+
+
+def test_references_are_named_once_with_their_articles(classifier: Classifier) -> None:
+    from pipeline.service.review.rendering import legal_titles
+
+    refs = classifier.check(AD).to_dict()["legal_refs"]
+    lines = legal_titles("zh")(refs)
+    assert len(lines) < len(refs)
+    assert len(set(lines)) == len(lines)
+    assert any(re.fullmatch(r"中华人民共和国广告法 第 4、8、.* 条", line) for line in lines)
+    assert legal_titles("en")([{**refs[0], "verified": "unconfirmed"}])[0].endswith(", art. 4 (not confirmed)")
 
 
 def test_clusters_hold_what_is_alike() -> None:

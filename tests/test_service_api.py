@@ -36,6 +36,7 @@ def test_check_gives_the_verdict_of_the_library(service: Running, classifier: Cl
         "score": verdict["score"],
         "riskWords": [e["raw"] for e in verdict["evidence"]],
         "dataId": "帖子-17",
+        "item": item_id(AD),
     }
 
 
@@ -48,7 +49,7 @@ def test_many_texts_keep_order_ids_and_channels(service: Running, classifier: Cl
     assert results[-1]["verdict"]["severity"] == 0
     assert results[-1]["moderation"] == {
         "suggestion": "Pass", "label": "Normal", "subLabel": None, "score": results[-1]["verdict"]["score"],
-        "riskWords": [], "dataId": "q",
+        "riskWords": [], "dataId": "q", "item": None,
     }  # fmt: skip
 
 

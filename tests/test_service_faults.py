@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import threading
@@ -25,8 +26,9 @@ def shape(body: bytes) -> dict[str, str | None]:
     """The error of a body, which must have exactly the shape every error has."""
     document = json.loads(body)
     assert set(document) == {"error"}
-    assert set(document["error"]) == {"message", "type", "param", "code"}
+    assert set(document["error"]) == {"message", "message_zh", "type", "param", "code"}
     assert document["error"]["code"].startswith("E_")
+    assert re.search("[一-鿿]", document["error"]["message_zh"])
     return document["error"]
 
 
@@ -334,3 +336,60 @@ def test_nothing_of_all_this_was_a_fault_of_the_service(service: Running, hurrie
         assert [line for line in one.log if line.get("status") == 500] == []
         assert [line for line in one.log if line["level"] == "error" and line.get("event") != "ASGI callable returned without completing response."] == []  # fmt: skip
         assert one.client.get("/readyz").status_code == 200
+
+
+# ---------------------------------------------------------------- pages
+
+
+def spoil(service: Running, text: str) -> None:
+    """Make what is stored of a text unreadable, so that pages that show it fail."""
+    import sqlite3
+
+    from pipeline.service.store import item_id
+
+    connection = sqlite3.connect(service.database, isolation_level=None)
+    assert connection.execute("UPDATE items SET verdict = '{' WHERE id = ?", (item_id(text),)).rowcount == 1
+    connection.close()
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh", "服务出错,原因见服务日志"), ("en", "the service failed")])
+def test_a_fault_of_a_page_is_a_page(tmp_path, language: str, said: str) -> None:
+    from pipeline.service.store import item_id
+
+    with running(tmp_path) as service:
+        service.post("/v1/check", {"text": AD})
+        spoil(service, AD)
+        for path in ("/review", f"/review/items/{item_id(AD)}"):
+            answer = service.client.get(f"{path}?lang={language}")
+            assert answer.status_code == 500
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+            assert said in answer.text
+            id = answer.headers["x-request-id"]
+            assert f"<code>{id}</code>" in answer.text
+            assert "E_INTERNAL" in answer.text
+            assert AD not in answer.text
+            (line,) = wait(lambda: [x for x in service.log if x.get("request_id") == id], "the line in the log")  # noqa: B023
+            assert (line["level"], line["status"], line["code"]) == ("error", 500, "E_INTERNAL")
+            assert line["error"] == "DecodeError"
+        # Nothing but these pages is affected.
+        assert service.client.get("/").status_code == 200
+        assert service.post("/v1/check", {"text": CLEAN}).status_code == 200
+        assert AD not in service.raw_log
+
+
+def test_people_get_pages_and_programs_get_json(hurried: Running) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml;q=0.9"}
+    nowhere = hurried.client.get("/nowhere", headers=browser)
+    assert (nowhere.status_code, nowhere.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "E_NOT_FOUND" in nowhere.text
+    assert hurried.client.get("/nowhere").json()["error"]["code"] == "E_NOT_FOUND"
+    wrong = hurried.client.get("/v1/check", headers=browser)
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "E_METHOD")
+    # Too large a form, and one that does not arrive: pages, too.
+    large = hurried.client.post("/", content=b"text=" + b"a" * 9_000_000, headers={"content-type": "application/x-www-form-urlencoded"})  # fmt: skip
+    assert (large.status_code, large.headers["content-type"]) == (413, "text/html; charset=utf-8")
+    head = b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\n\r\na"
+    status, body, seconds = talk(hurried.port, head)
+    assert (status, b"E_BODY_TIME" in body, b"<!doctype html>" in body) == (408, True, True)
+    assert seconds < 6

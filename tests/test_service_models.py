@@ -229,3 +229,32 @@ def test_golden_texts_guard_the_shipped_model() -> None:
     artefact = load().artefact
     assert verify(artefact) > 5
     assert PlainScorer(artefact).score(ILLEGAL)[2].values
+
+
+def test_the_collector_does_not_walk_through_the_model_and_old_ones_go(tmp_path) -> None:
+    """A model that was replaced is freed; what is in use is frozen, so that no answer waits for the collector."""
+    import gc
+    import weakref
+
+    from pipeline.service.metrics import Metrics
+    from pipeline.service.models import ModelSlot
+    from pipeline.service.registry import ACTIVE, Activation
+    from pipeline.service.service import make_board
+    from pipeline.service.store import Store
+
+    variant(tmp_path / "candidate", 0.01)
+    store = Store(str(tmp_path / "x.db"))
+    slot = ModelSlot(store, Metrics(make_board(1), lambda: ""), None, 0.1, "plain")
+    try:
+        assert gc.get_freeze_count() > 50_000
+        old = weakref.ref(slot.engine)
+        store.registry.activate(Activation(ACTIVE, str(tmp_path / "candidate"), None, 1.0))
+        slot.refresh()
+        assert slot.engine.version == "test-0.01"
+        slot.refresh()
+        assert old() is None
+        assert gc.get_freeze_count() > 50_000
+    finally:
+        slot.close()
+        store.close()
+        gc.unfreeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import threading
 import time
@@ -74,13 +75,13 @@ def test_events_are_numbered_and_cannot_be_changed(store, classifier) -> None:
     store.ingest([entry(classifier, AD), entry(classifier, ILLEGAL)])
     a, b = item_id(AD), item_id(ILLEGAL)
     first = store.record(
-        [Event(a, "mei", "accept", {"note": "明显"}, 1.0), Event(b, "mei", "accept", {}, 1.0)], "decided"
+        [Event(a, "mei", "accept", {"x": 1}, 1.0, note="明显"), Event(b, "mei", "accept", {}, 1.0)], "decided"
     )
     second = store.record([Event(a, "mei", "undo", {"of": first[0]}, 2.0)], "open")
     assert first[0] < first[1] < second[0]
-    assert [(e.seq, e.kind, e.body) for e in store.events(a)] == [
-        (first[0], "accept", {"note": "明显"}),
-        (second[0], "undo", {"of": first[0]}),
+    assert [(e.seq, e.kind, e.body, e.note) for e in store.events(a)] == [
+        (first[0], "accept", {"x": 1}, "明显"),
+        (second[0], "undo", {"of": first[0]}, ""),
     ]
     assert [e.seq for e in store.events(after=first[0])] == [first[1], second[0]]
     assert (store.item(a).state, store.item(b).state) == ("open", "decided")
@@ -246,3 +247,36 @@ def test_passwords_are_not_in_messages() -> None:
     with pytest.raises(StoreError) as caught, database.transaction():
         pass
     assert "geheim" not in str(caught.value)
+
+
+def test_a_database_of_an_older_schema_is_taken_over(database: str, classifier, monkeypatch) -> None:
+    """Made by the second schema, whose events held their notes."""
+    from pipeline.service import tables
+
+    monkeypatch.setattr(tables, "MIGRATIONS", tables.MIGRATIONS[:2])
+    old = open_database(database)
+    tables.migrate(old)
+    verdict = classifier.check(AD)
+    id = item_id(AD)
+    with old.transaction() as tx:
+        tx.run(
+            """INSERT INTO items (id, text, verdict, severity, p, codes, stance, model_version, reason, state, seen, first_seen,
+            last_seen) VALUES (?, ?, ?, 2, 0.9, '', 'promo', 'm', 'flagged', 'decided', 1, 1.0, 1.0)""",
+            id, AD, json.dumps(verdict.to_dict(), ensure_ascii=False),
+        )  # fmt: skip
+        tx.run(
+            "INSERT INTO events (item_id, at, actor, kind, body) VALUES (?, 1.0, 'a', 'decide', ?)",
+            id,
+            '{"note": "旧"}',
+        )
+    old.close()
+    monkeypatch.undo()
+    store = Store(database)
+    item = store.item(id)
+    assert item is not None
+    assert (item.text, item.state) == (AD, "decided")
+    (event,) = store.events(id)
+    assert (event.note, event.body) == ("旧", {})
+    store.record([Event(id, "b", "accept", {}, 2.0, note="新")], None)
+    assert [e.note for e in store.events(id)] == ["旧", "新"]
+    store.close()

@@ -80,6 +80,31 @@ def golden(file: Path, model: Path | None, database: str) -> int:
     return 0
 
 
+@command.command()
+@click.option("--older-than", "days", type=click.FloatRange(0), required=True, metavar="DAYS", help="多少天以来既未再出现、也未审核。Neither met nor decided on for so many days.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="只统计,不删除。Count only, remove nothing.")
+@database
+def purge(days: float, dry_run: bool, database: str) -> int:
+    """删除旧文本,保留结论与计数。Remove old texts; decisions and counts stay.
+
+    Removes texts with their verdicts, places, callers' ids, notes, examples of shadow scoring and finished webhook messages. Texts still
+    waiting for a reviewer go, too. Golden items stay.
+    """
+    import time
+
+    with opened(database) as store:
+        from ..service.retention import count_old, purge
+        from .output import write
+
+        now = time.time()
+        before = now - days * 86_400
+        found = count_old(store, before, now) if dry_run else purge(store, before, now)
+        verb = "将删除 would remove" if dry_run else "已删除 removed"
+        states = ", ".join(f"{name} {count}" for name, count in sorted(found.texts.items())) or "-"
+        write(f"{verb}: 文本 texts {sum(found.texts.values())} ({states}), 对比样例 shadow examples {found.examples}, 已结束的消息 finished messages {found.messages}")  # fmt: skip
+    return 0
+
+
 def _share(found: dict[str, Any]) -> str:
     if not found["total"]:
         return "-"
@@ -91,7 +116,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
     lines = [
         f"已审 items {found['items']}, 决定 decisions {found['decisions']}",
-        "状态 states: " + (", ".join(f"{k} {v}" for k, v in found["states"].items()) or "-"),
+        "状态 states: "
+        + (", ".join(f"{k} {v}" for k, v in found["states"].items()) or "-")
+        + f"; 已删除文本 text removed {found['purged']}",
         f"命中准确率 precision of flagged: {_share(found['flagged_precision'])}",
         f"未命中中的漏报 misleading among unflagged: {_share(found['missed'])}",
         "各类别准确率 precision per code:",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -12,17 +13,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ..classifier import CheckSettings
-from ..errors import InputError
 from ..pages.encoding import decode as decode_page
 from ..pages.scan import PageReport
 from ..pages.scan import scan as scan_page
 from ..pages.segments import segments
 from ..verdict import Verdict
+from .appeals import AppealResponse
 from .engine import Engine, too_long
 from .openapi import document
 from .problems import ApiError
 from .reading import admit, content_type, convert, json_body, page_of, query, sound
 from .schemas import (
+    AppealRequest,
     CheckRequest,
     CheckResponse,
     CheckResult,
@@ -46,6 +48,7 @@ Handler = Callable[[Request, Service], Awaitable[Response]]
 _encode = msgspec.json.Encoder().encode
 _check = msgspec.json.Decoder(CheckRequest)
 _scan = msgspec.json.Decoder(ScanRequest)
+_appeal = msgspec.json.Decoder(AppealRequest)
 _moderations = msgspec.json.Decoder(ModerationRequest)
 _PAGE_TYPES = ("text/html", "text/plain", "application/xhtml+xml", "application/octet-stream")
 
@@ -57,6 +60,7 @@ def api_routes(service: Service) -> list[BaseRoute]:
         route(service, "/v1/check", "POST", "score", check),
         route(service, "/v1/scan", "POST", "score", scan),
         route(service, "/v1/stream", "POST", "score", stream),
+        route(service, "/v1/appeals", "POST", "score", appeal),
         route(service, "/v1/taxonomy", "GET", None, show_taxonomy),
         route(service, "/v1/shadow", "GET", "admin", show_shadow),
         route(service, "/healthz", "GET", None, healthz),
@@ -97,7 +101,7 @@ async def moderations(request: Request, service: Service) -> Response:
 
     judged = await service.scoring.run(work, texts, engine.slice, request.scope["state"]["deadline"])
     await _keep(request, service, [v for v, _ in judged], [(NO_PAGE, None, None)] * len(judged))
-    results = [openai_result(verdict, scores) for verdict, scores in judged]
+    results = [openai_result(verdict, scores, service.item_of(verdict)) for verdict, scores in judged]
     if together:
         results = [combine(results)]
     id = request.scope["state"]["request_id"]
@@ -109,18 +113,16 @@ def _inputs(asked: ModerationRequest) -> tuple[list[str], bool]:
     if isinstance(asked.input, str):
         return [asked.input], False
     if not asked.input:
-        raise ApiError(400, "E_INPUT_EMPTY", "input is empty; give at least one text", param="input")
+        raise ApiError("empty", name="input", param="input")
     texts = []
     parts = 0
     for number, part in enumerate(asked.input):
         if isinstance(part, ImagePart):
-            raise ApiError(
-                400, "E_INPUT_IMAGE", "images are not judged here; send the text in them", param=f"input[{number}]"
-            )
+            raise ApiError("input_image", param=f"input[{number}]")
         parts += not isinstance(part, str)
         texts.append(part if isinstance(part, str) else part.text)
     if parts not in (0, len(texts)):
-        raise ApiError(400, "E_REQUEST", "input mixes strings and parts; give one or the other", param="input")
+        raise ApiError("input_mixed", param="input")
     return texts, parts > 0
 
 
@@ -136,20 +138,22 @@ async def check(request: Request, service: Service) -> Response:
     verdicts = await service.scoring.judge(engine, texts, channels, settings, request.scope["state"]["deadline"])
     contexts: list[Context] = [(page_of(i.page), i.dataId, c) for i, c in zip(items, channels, strict=True)]
     await _keep(request, service, verdicts, contexts)
-    results = [CheckResult(v, moderation(v, i.dataId)) for v, i in zip(verdicts, items, strict=True)]
+    results = [
+        CheckResult(v, moderation(v, i.dataId, service.item_of(v))) for v, i in zip(verdicts, items, strict=True)
+    ]
     return _json(CheckResponse(request.scope["state"]["request_id"], engine.version, results))
 
 
 def _items(asked: CheckRequest) -> list[TextItem]:
     if (asked.text is None) == (asked.texts is None):
-        raise ApiError(400, "E_REQUEST", "give either text or texts", param="text")
+        raise ApiError("text_or_texts", param="text")
     if asked.text is not None:
         return [TextItem(asked.text, asked.dataId, asked.channel, asked.page)]
     assert asked.texts is not None
     if not asked.texts:
-        raise ApiError(400, "E_INPUT_EMPTY", "texts is empty; give at least one", param="texts")
+        raise ApiError("empty", name="texts", param="texts")
     if asked.dataId is not None:
-        raise ApiError(400, "E_REQUEST", "with texts, give each its own dataId: {text, dataId}", param="dataId")
+        raise ApiError("own_data_ids", param="dataId")
     return [TextItem(t, None, None, asked.page) if isinstance(t, str) else t for t in asked.texts]
 
 
@@ -167,7 +171,7 @@ async def scan(request: Request, service: Service) -> Response:
         text, encoding = decode_page(await request.body(), "body")
         asked = msgspec.structs.replace(asked, page=text)
     else:
-        raise ApiError(415, "E_CONTENT_TYPE", "send application/json or a page as " + ", ".join(_PAGE_TYPES))
+        raise ApiError("content_type", wanted=", ".join(("application/json", *_PAGE_TYPES)))
     sound(asked.page, "page", service.limits.max_page)
     settings = CheckSettings(asked.operating_point, asked.fail_on, explain=asked.explain)
     engine = service.models.engine
@@ -208,21 +212,26 @@ def judge_page(
     """A page scanned before ``deadline`` (monotonic); no segment may be longer than ``longest``."""
     found = max((len(part.text) for part in segments(page)), default=0)
     if found > longest:
-        raise InputError(
-            f"page: {found:,} characters without a break, the limit is {longest:,}. Split the text into lines.",
-            code="E_INPUT_SIZE",
-        )
+        raise ApiError("segment_long", count=found, limit=longest, param="page")
     return scan_page(page, _Timed(engine, deadline), settings, encoding=encoding)  # type: ignore[arg-type]
 
 
 async def stream(request: Request, service: Service) -> Response:
     """POST /v1/stream: NDJSON in, NDJSON out."""
     if content_type(request) not in ("application/x-ndjson", "application/jsonl", "application/json"):
-        raise ApiError(415, "E_CONTENT_TYPE", "send application/x-ndjson: a JSON string or object on each line")
+        raise ApiError("content_type", wanted="application/x-ndjson")
     values = query(request, ("operating_point", "fail_on", "explain", "channel"))
     asked = convert({**values, "text": ""}, CheckRequest)
     settings = CheckSettings(asked.operating_point, asked.fail_on, explain=asked.explain)
     return NdjsonResponse(service, settings, asked.channel)
+
+
+async def appeal(request: Request, service: Service) -> Response:
+    """POST /v1/appeals: a verdict the caller got is put before a reviewer."""
+    asked = await json_body(request, _appeal)
+    who = request.scope["state"]["principal"]
+    found = await service.aside(service.appeals.file, who, asked.dataId, asked.item, asked.note.strip(), time.time())
+    return _json(AppealResponse(request.scope["state"]["request_id"], found))
 
 
 # ---------------------------------------------------------------- the rest
@@ -235,7 +244,7 @@ async def show_taxonomy(request: Request, service: Service) -> Response:
 
 async def show_shadow(request: Request, service: Service) -> Response:
     """GET /v1/shadow: where the candidate differs. Counts only; the texts are for the command line."""
-    return await service.scoring.thread(lambda: _json({"pairs": shadow_report(service.store.registry, examples=0)}))
+    return await service.aside(lambda: _json({"pairs": shadow_report(service.store.registry, examples=0)}))
 
 
 async def healthz(request: Request, service: Service) -> Response:
@@ -248,7 +257,8 @@ async def readyz(request: Request, service: Service) -> Response:
     engine = service.models.engine
     ready = engine.ready()
     if ready:
-        await service.scoring.thread(service.store.ping)
+        # Not among the threads of the pages: a reviewer's long report must not make the service look ill.
+        await asyncio.to_thread(service.store.ping)
     return _json(Health("ok" if ready else "unavailable", engine.version), 200 if ready else 503)
 
 

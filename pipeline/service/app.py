@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
 from .api import api_routes
-from .guard import Guard
+from .guard import Guard, ProblemPage
 from .logs import log
 from .service import Service
 
@@ -22,14 +22,19 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class App:
-    """The application. ``scope["app"]`` is this, ``.service`` the parts behind it."""
+    """The application. ``scope["app"]`` is this, ``.service`` the parts behind it.
 
-    def __init__(self, service: Service, more: Sequence[BaseRoute] = ()) -> None:
+    ``more`` are routes beside the API; ``problem_page`` shows their errors to people.
+    """
+
+    def __init__(
+        self, service: Service, more: Sequence[BaseRoute] = (), problem_page: ProblemPage | None = None
+    ) -> None:
         self.service = service
         self.router = Router(
             [*api_routes(service), *more], redirect_slashes=False, default=_nothing_here, lifespan=self._lifespan
         )
-        self._guard = Guard(self.router, service)
+        self._guard = Guard(self.router, service, problem_page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""

@@ -55,6 +55,9 @@ class Database(Protocol):
     def lock_schema(self, tx: Transaction) -> None:
         """Keep others from changing the schema until the transaction ends."""
 
+    def settle(self) -> None:
+        """Have what was removed vanish from the files as far as the database can be told to."""
+
     def close(self) -> None:
         """Close all connections."""
 
@@ -100,6 +103,8 @@ class SqliteDatabase:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA foreign_keys=ON")
+        # What is removed is to be gone from the file.
+        connection.execute("PRAGMA secure_delete=ON")
         return connection
 
     @contextmanager
@@ -127,6 +132,17 @@ class SqliteDatabase:
 
     def lock_schema(self, tx: Transaction) -> None:
         """Nothing to do: an immediate transaction keeps other writers out."""
+
+    def settle(self) -> None:
+        """Empty the write-ahead log, which holds pages as they were."""
+        try:
+            connection = self._connect()
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
 
     def close(self) -> None:
         """See :class:`Database`."""
@@ -214,6 +230,9 @@ class PostgresDatabase:
     def lock_schema(self, tx: Transaction) -> None:
         """See :class:`Database`."""
         tx.rows("SELECT pg_advisory_xact_lock(?)", self._SCHEMA_LOCK)
+
+    def settle(self) -> None:
+        """Nothing to do: the server's vacuum clears removed rows away."""
 
     def close(self) -> None:
         """See :class:`Database`."""

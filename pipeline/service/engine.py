@@ -211,9 +211,4 @@ class Scoring:
 
 def too_long() -> ApiError:
     """The error of a request that took too much time."""
-    return ApiError(
-        503,
-        "E_TIME_LIMIT",
-        "this took longer than a request may take; send fewer or shorter texts",
-        headers={"retry-after": "1"},
-    )
+    return ApiError("time")

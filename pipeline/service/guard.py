@@ -9,10 +9,12 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import LoanlintError
@@ -23,7 +25,7 @@ from .service import Service
 from .settings import LOOPBACK
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_NAMES = {404: ("E_NOT_FOUND", "there is nothing at this address"), 405: ("E_METHOD", "not with this method")}
+_NAMES = {404: "address", 405: "method"}
 
 
 _PROCESS = secrets.token_hex(6)
@@ -35,30 +37,36 @@ def _new_id() -> str:
     return f"req_{_PROCESS}{os.getpid():x}-{next(_COUNT):x}"
 
 
+ProblemPage = Callable[[ApiError, Scope], Response]
+
+
 class Guard:
     """An ASGI application around another.
 
     ``scope["state"]`` gets ``request_id``, ``deadline`` (monotonic) and, from the route, ``label`` for the metrics and
-    ``texts`` for the log. A route that sets ``endless`` has no limit on its length and total time, only on idleness.
+    ``texts`` for the log. A route that sets ``endless`` has no limit on its length and total time, only on idleness; one
+    that sets ``page`` is for people, to whom errors are shown as ``problem_page`` shows them.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, problem_page: ProblemPage | None = None) -> None:
         self.app = app
         self.service = service
+        self.problem_page = problem_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        await _Exchange(self.service, self.app, scope, receive, send).run()
+        await _Exchange(self, scope, receive, send).run()
 
 
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, service: Service, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        self.service, self.app, self.scope, self._receive, self._send = service, app, scope, receive, send
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self.service, self.app, self.problem_page = guard.service, guard.app, guard.problem_page
+        self.scope, self._receive, self._send = scope, receive, send
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _ID.fullmatch(given) else _new_id()
@@ -86,17 +94,19 @@ class _Exchange:
                     failure = None if isinstance(error, ApiError) or error.code.startswith("E_INPUT") else error
                     await self._refuse(api_error(error))
                 except HTTPException as error:
-                    code, message = _NAMES.get(error.status_code, ("E_REQUEST", error.detail))
-                    await self._refuse(ApiError(error.status_code, code, message, headers=error.headers))
+                    name = _NAMES.get(error.status_code, "refused")
+                    await self._refuse(
+                        ApiError(name, status=error.status_code, headers=error.headers, detail=error.detail)
+                    )
         except TimeoutError:
-            await self._refuse(_slow_body() if self.reading else _too_slow())
+            await self._refuse(ApiError("body_time" if self.reading else "time"))
         except asyncio.CancelledError:
             raise
         except (ClientDisconnect, ConnectionError):
             self.state["code"] = "E_GONE"  # there is nobody to answer
         except Exception as error:
             failure = error
-            await self._refuse(ApiError(500, "E_INTERNAL", "the service failed; its log says why"))
+            await self._refuse(ApiError("internal"))
         finally:
             service.busy -= 1
             service.metrics.board.put("requests_busy", service.busy)
@@ -105,12 +115,12 @@ class _Exchange:
     def _admit(self) -> None:
         service = self.service
         if service.busy > service.limits.max_busy:
-            raise ApiError(503, "E_BUSY", "too many requests at once; try again", headers={"retry-after": "1"})
+            raise ApiError("busy")
         if service.open and service.settings.loopback and not service.settings.open_access:
             # A page in a browser of this machine must not reach an open service under a name of its own (DNS rebinding).
             host = self.headers.get(b"host", b"").decode("latin-1")
             if host and _host_name(host) not in LOOPBACK:
-                raise ApiError(421, "E_HOST", "without keys the service answers to localhost and 127.0.0.1 only")
+                raise ApiError("host")
 
     async def _read(self) -> Message:
         limits = self.service.limits
@@ -118,17 +128,17 @@ class _Exchange:
         if not self.size and not endless:
             length = self.headers.get(b"content-length", b"0")
             if length.isdigit() and int(length) > limits.max_body:
-                raise _too_large(limits.max_body)
+                raise ApiError("body_size", limit=limits.max_body)
         self.reading = True
         try:
             async with asyncio.timeout(limits.idle_seconds):
                 message = await self._receive()
         except TimeoutError as error:
-            raise _slow_body() from error
+            raise ApiError("body_time") from error
         if message["type"] == "http.request":
             self.size += len(message.get("body", b""))
             if not endless and self.size > limits.max_body:
-                raise _too_large(limits.max_body)
+                raise ApiError("body_size", limit=limits.max_body)
             self.reading = bool(message.get("more_body", False))
         return message
 
@@ -152,10 +162,20 @@ class _Exchange:
         if self.status:
             # The response has begun: all that can be done is to leave it incomplete; the server then closes the connection.
             return
-        headers = {"content-type": "application/json", **error.headers}
+        kind, body = "application/json", error.body
+        headers = dict(error.headers)
+        if self.problem_page is not None and self._for_people():
+            try:
+                shown = self.problem_page(error, self.scope)
+            except Exception as fault:
+                # The plain answer is better than none.
+                log("problem page failed", level=logging.ERROR, error=fault, request_id=self.id)
+            else:
+                kind, body = str(shown.headers["content-type"]), bytes(shown.body)
+                headers |= {name: value for name, value in shown.headers.items() if name != "content-length"}
+        headers["content-type"] = kind
         if error.status == 408:
             headers["connection"] = "close"
-        body = error.body
         headers["content-length"] = str(len(body))
         await self._write(
             {
@@ -165,6 +185,11 @@ class _Exchange:
             }
         )
         await self._write({"type": "http.response.body", "body": body})
+
+    def _for_people(self) -> bool:
+        if self.state.get("page", False):
+            return True
+        return b"text/html" in self.headers.get(b"accept", b"") and not self.scope["path"].startswith("/v1/")
 
     def _report(self, seconds: float, failure: BaseException | None) -> None:
         label = self.state.get("label", "other")
@@ -187,15 +212,3 @@ class _Exchange:
 
 def _host_name(host: str) -> str:
     return host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0].lower()
-
-
-def _too_large(limit: int) -> ApiError:
-    return ApiError(413, "E_BODY_SIZE", f"the body is larger than {limit} bytes; send it in parts")
-
-
-def _slow_body() -> ApiError:
-    return ApiError(408, "E_BODY_TIME", "the body did not arrive in time")
-
-
-def _too_slow() -> ApiError:
-    return ApiError(503, "E_TIME_LIMIT", "this took longer than a request may take", headers={"retry-after": "1"})

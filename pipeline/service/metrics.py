@@ -20,6 +20,7 @@ ROUTES = (
     "/v1/check",
     "/v1/scan",
     "/v1/stream",
+    "/v1/appeals",
     "/v1/taxonomy",
     "/v1/shadow",
     "/healthz",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import random
@@ -84,6 +85,13 @@ class Shadow:
             self._metrics.board.add("shadow_texts", len(rows))
 
 
+def _settle() -> None:
+    """Take what is loaded out of the garbage collector's sight: to walk through a model takes it a tenth of a second."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 class ModelSlot:
     """Holds the engine in use; takes up activations.
 
@@ -104,6 +112,8 @@ class ModelSlot:
             model = Path(current.path)
         self._path = model
         self.engine = load_engine(model, kind)
+        self._unsettled = False
+        _settle()
 
     def refresh(self, *, again: bool = False) -> None:
         """Take up what was activated since; ``again`` loads the current directory afresh.
@@ -111,6 +121,10 @@ class ModelSlot:
         Never raises: a model that cannot be used is reported and the one in use stays.
         """
         with self._lock:
+            if self._unsettled:
+                # At the poll after a change, when no request has the model before it in hand any more.
+                self._unsettled = False
+                _settle()
             try:
                 self._refresh_active(again)
                 self._refresh_shadow()
@@ -158,6 +172,7 @@ class ModelSlot:
             return None
         log("model loaded", role=role, model=engine.version, engine=engine.kind)
         self._metrics.board.add("models_loaded")
+        self._unsettled = True
         return engine
 
     def close(self) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from .. import __version__
+from .appeals import AppealResponse
 from .problems import ErrorBody
 from .schemas import (
+    AppealRequest,
     CheckRequest,
     CheckResponse,
     CheckResult,
@@ -21,6 +23,7 @@ from .schemas import (
     TextItem,
 )
 from .settings import Limits
+from .store import item_id
 
 _AD = "不看征信的口子,有身份证就能下款"
 _CLEAN = "周末去公园划船,晚上吃火锅"
@@ -28,6 +31,7 @@ _REASONS = {
     "400": "not JSON, a wrong type, an unknown field, no text",
     "401": "no key, or one that is not in use",
     "403": "the key has not the scope",
+    "404": "no text of yours is kept under this name",
     "408": "the body did not arrive in time",
     "413": "too large: the body, a text, or too many texts",
     "415": "not the content type that is read here",
@@ -49,7 +53,7 @@ _DECISIONS: dict[str, dict[str, Any]] = {
 def document(limits: Limits) -> dict[str, Any]:
     """The document, as plain values."""
     kinds = (
-        CheckRequest, CheckResponse, CheckResult, ErrorBody, Health, ModerationRequest, ModerationResponse, ScanRequest,
+        AppealRequest, AppealResponse, CheckRequest, CheckResponse, CheckResult, ErrorBody, Health, ModerationRequest, ModerationResponse, ScanRequest,
         StreamError, TextItem,
     )  # fmt: skip
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
@@ -63,6 +67,10 @@ def document(limits: Limits) -> dict[str, Any]:
                 "dataId": {"type": "null"},
             },
         },
+    ]
+    components["AppealRequest"]["oneOf"] = [
+        {"required": [one], "properties": {one: {"type": "string"}, other: {"type": "null"}}}
+        for one, other in (("dataId", "item"), ("item", "dataId"))
     ]
     # What is checked beyond the types: no NUL characters, and the limits this service was started with.
     text = {"type": "string", "maxLength": limits.max_text, "pattern": _NO_NUL}
@@ -190,6 +198,24 @@ def _paths() -> dict[str, Any]:
                     "application/x-ndjson": {
                         "schema": {"type": "string"},
                         "examples": {"lines": {"value": f'"{_AD}"\n{{"text": "{_CLEAN}", "dataId": "b"}}\n'}},
+                    }
+                },
+            )
+        },
+        "/v1/appeals": {
+            "post": _operation(
+                "appeal",
+                "Put a verdict you got before a reviewer. Sent again, it changes nothing and tells how the appeal stands",
+                answer=_ref("AppealResponse"),
+                errors=(*scoring[:3], "404", *scoring[3:]),
+                secure=True,
+                body={
+                    "application/json": {
+                        "schema": _ref("AppealRequest"),
+                        "examples": {
+                            "by dataId": {"value": {"dataId": "post-17", "note": "这是反诈提醒,不是广告"}},
+                            "by item": {"value": {"item": item_id(_AD)}},
+                        },
                     }
                 },
             )

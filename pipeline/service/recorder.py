@@ -43,9 +43,7 @@ class Recorder:
             if not wait:
                 self._metrics.board.add("items_dropped", len(entries))
                 return
-            raise ApiError(
-                503, "E_STORE_BEHIND", "too many texts wait to be stored; try again", headers={"retry-after": "1"}
-            )
+            raise ApiError("store_behind")
         self._change(len(entries))
         done = self._loop.create_future() if wait else None
         self._queue.put((entries, done))

@@ -92,8 +92,19 @@ class ModerationRequest(Struct, forbid_unknown_fields=True):
     model: Short | None = None
 
 
+class AppealRequest(Struct, forbid_unknown_fields=True):
+    """An objection to verdicts that the caller got: on texts sent under a ``dataId``, or on one ``item``. Give one of the two."""
+
+    dataId: Annotated[str, Meta(min_length=1, max_length=128, pattern=_NO_NUL)] | None = None
+    item: Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)] | None = None
+    note: Annotated[str, Meta(max_length=1_000, pattern=_NO_NUL, description="Why; shown to reviewers.")] = ""
+
+
 class Moderation(Struct):
-    """What moderation teams in China know: a three-way suggestion, label and sub-label, score, risk words, their id."""
+    """What moderation teams in China know: a three-way suggestion, label and sub-label, score, risk words, their id.
+
+    ``item`` names the text in the review queue, where it was put there for being flagged: an appeal may give it.
+    """
 
     suggestion: Literal["Pass", "Review", "Block"]
     label: Literal["Normal", "LoanAd"]
@@ -101,6 +112,7 @@ class Moderation(Struct):
     score: Annotated[int, Meta(ge=0, le=100)]
     riskWords: list[str]
     dataId: str | None
+    item: str | None = None
 
 
 class CheckResult(Struct):
@@ -161,8 +173,8 @@ _SUGGESTION: dict[str, Literal["Pass", "Review", "Block"]] = {
 }
 
 
-def moderation(verdict: Verdict, data_id: str | None) -> Moderation:
-    """A verdict in the words of Chinese moderation services."""
+def moderation(verdict: Verdict, data_id: str | None, item: str | None = None) -> Moderation:
+    """A verdict in the words of Chinese moderation services; ``item`` where it is in the review queue."""
     words = list(dict.fromkeys(e.raw for e in verdict.evidence))
     return Moderation(
         suggestion=_SUGGESTION[verdict.action],
@@ -171,10 +183,11 @@ def moderation(verdict: Verdict, data_id: str | None) -> Moderation:
         score=verdict.score,
         riskWords=words,
         dataId=data_id,
+        item=item,
     )
 
 
-def openai_result(verdict: Verdict, scores: dict[str, float]) -> ModerationResult:
+def openai_result(verdict: Verdict, scores: dict[str, float], item: str | None = None) -> ModerationResult:
     """A verdict in the shape of the OpenAI moderation API. A category is true only where the text is flagged."""
     found = {c.code for c in verdict.codes} if verdict.flagged else set()
     categories = {"loan": verdict.flagged}
@@ -188,7 +201,7 @@ def openai_result(verdict: Verdict, scores: dict[str, float]) -> ModerationResul
         categories=categories,
         category_scores=values,
         category_applied_input_types={name: ["text"] for name in categories},
-        loanlint=moderation(verdict, None),
+        loanlint=moderation(verdict, None, item),
     )
 
 

@@ -20,7 +20,7 @@ from .app import App
 from .board import Board
 from .logs import log, set_up
 from .problems import ApiError
-from .review.routes import review_routes
+from .review.routes import problem_page, review_routes
 from .service import Service, make_board
 from .settings import Limits, ServiceSettings
 
@@ -85,9 +85,9 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
 
         def send_400_response(self, msg: str) -> None:
             if self._head > limits.max_header:
-                self._refuse(ApiError(431, "E_HEADER_SIZE", "the head of the request is too large"))
+                self._refuse(ApiError("head_size"))
             else:
-                self._refuse(ApiError(400, "E_HTTP", "this is not HTTP"))
+                self._refuse(ApiError("http"))
 
         def _idle(self) -> bool:
             return self.cycle is None or self.cycle.response_complete
@@ -103,7 +103,7 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
         def _too_slow(self) -> None:
             self._timer = None
             if self._head:
-                self._refuse(ApiError(408, "E_HEADER_TIME", "the head of the request did not arrive in time"))
+                self._refuse(ApiError("head_time"))
             else:
                 self.transport.close()
 
@@ -166,7 +166,7 @@ def _work(settings: ServiceSettings, board: Board, place: socket.socket, parent:
             server.should_exit = True
 
     config = uvicorn.Config(
-        App(service, review_routes(service)),
+        App(service, review_routes(service), problem_page),
         http=_protocol(settings.limits),
         ws="none",
         loop="uvloop" if sys.platform != "win32" else "asyncio",

@@ -6,10 +6,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from ..errors import UsageError
 from ..verdict import Verdict
+from .appeals import Appeals
 from .auth import ANYONE, KeyRing, Principal
 from .board import Board
 from .engine import Scoring
@@ -19,11 +22,13 @@ from .models import ModelSlot
 from .problems import ApiError
 from .recorder import Recorder
 from .settings import ServiceSettings
-from .store import Entry, Page, Store
+from .store import Entry, Page, Store, item_id
 from .webhooks import Sender
 
 Context = tuple[Page, str | None, str | None]  # page, dataId, channel
 _UNKNOWN_KEY_SECONDS = 0.5
+_STORE_THREADS = 8
+T = TypeVar("T")
 
 
 def make_board(workers: int) -> Board:
@@ -49,6 +54,8 @@ class Service:
         self.metrics = Metrics(board, lambda: self.models.engine.version)
         self.models = ModelSlot(self.store, self.metrics, settings.model, settings.shadow_fraction, settings.engine)
         self.scoring = Scoring()
+        self.appeals = Appeals(self.store)
+        self._aside = ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store")
         self.busy = 0
         self._ring_read = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,6 +76,7 @@ class Service:
         await self.recorder.close()
         await asyncio.to_thread(self.models.close)
         self.scoring.close()
+        self._aside.shutdown(wait=True)
         self.store.close()
 
     async def _poll(self) -> None:
@@ -108,27 +116,29 @@ class Service:
         if found is None:
             if self.open:
                 return ANYONE
-            raise ApiError(
-                401,
-                "E_KEY" if authorization else "E_KEY_MISSING",
-                "this is not a key in use" if authorization else "send a key: Authorization: Bearer ll_…",
-                headers={"www-authenticate": "Bearer"},
-            )
+            raise ApiError("key" if authorization else "key_missing", headers={"www-authenticate": "Bearer"})
         if not found.may(scope):
-            raise ApiError(403, "E_KEY_SCOPE", f"this key has the scope {found.scope!r}; {scope!r} is needed")
+            raise ApiError("key_scope", scope=found.scope, needed=scope)
         rate = found.rate or self.limits.rate
         if rate:
             wait = self.metrics.board.take(found.key_id or "", rate, time.time())
             if wait:
-                raise ApiError(
-                    429,
-                    "E_RATE_LIMIT",
-                    f"more than {rate:g} requests a second with this key",
-                    headers={"retry-after": str(max(1, round(wait + 0.5)))},
-                )
+                raise ApiError("rate", rate=rate, headers={"retry-after": str(max(1, round(wait + 0.5)))})
         return found
 
     # ---------------------------------------------------------------- what is kept
+
+    async def aside(self, work: Callable[..., T], *values: object) -> T:
+        """``work`` that waits for the store, in a thread of its own pool: long scans must not keep it waiting."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *values)
+
+    def item_of(self, verdict: Verdict) -> str | None:
+        """Name of a flagged text in the review queue, where it is put there."""
+        return item_id(verdict.text) if self.settings.queue and self._hit(verdict) else None
+
+    @staticmethod
+    def _hit(verdict: Verdict) -> bool:
+        return verdict.flagged or verdict.severity >= 2
 
     async def keep(
         self, verdicts: Sequence[Verdict], context: Sequence[Context], request_id: str, key: str | None
@@ -148,8 +158,7 @@ class Service:
         for verdict, (page, data_id, channel) in zip(verdicts, context, strict=True):
             if verdict.severity:
                 # A borderline text is reported to webhooks that ask for it, and reviewed only as a sample.
-                hit = verdict.flagged or verdict.severity >= 2
-                reason = "flagged" if hit and queue else "report"
+                reason = "flagged" if queue and self._hit(verdict) else "report"
                 if reason == "report" and queue and random.random() < sample:
                     reason = "sample"
                 flagged.append(Entry(verdict, reason, now, page, data_id, channel, key, request_id))

@@ -5,121 +5,25 @@ Everything here may be called from any thread. A call that returns has been comm
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from ..verdict import Verdict
-from .database import Row, Transaction, open_database
+from .database import Row, StoreError, Transaction, open_database
 from .outbox import Outbox
+from .records import NO_PAGE, Entry, Event, Item, ItemFilter, KeyRow, Page, item_id
 from .registry import Registry
+from .rows import ITEM_COLUMNS, conditions, event_of, item_of, item_values, sightings_of, submissions_of
 from .tables import migrate
 
-OPEN = "open"
+__all__ = ["NO_PAGE", "Changed", "Entry", "Event", "Item", "ItemFilter", "KeyRow", "Page", "Store", "item_id"]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Where a text stood, as the caller says."""
+class Changed(StoreError):
+    """An item is no longer in the state that a decision was made for."""
 
-    url: str | None = None
-    title: str | None = None
-    role: str | None = None
-    path: str | None = None
-
-
-NO_PAGE = Page()
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A judged text on its way into the store.
-
-    ``reason`` is why it is kept: ``flagged``, ``sample`` or, for one that is not to be reviewed but only reported by webhook,
-    ``report``.
-    """
-
-    verdict: Verdict
-    reason: str
-    at: float
-    page: Page = NO_PAGE
-    data_id: str | None = None
-    channel: str | None = None
-    key_id: str | None = None
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A decision about an item. ``kind`` names it; ``body`` holds whatever belongs to it; ``seq`` is given by the store."""
-
-    item_id: str
-    actor: str
-    kind: str
-    body: dict[str, Any]
-    at: float
-    seq: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A text in the review queue. ``verdict`` is plain values as :meth:`Verdict.to_dict` gives."""
-
-    id: str
-    text: str
-    verdict: dict[str, Any]
-    severity: int
-    p: float
-    codes: tuple[str, ...]
-    stance: str
-    model_version: str
-    channel: str | None
-    reason: str
-    state: str
-    seen: int
-    first_seen: float
-    last_seen: float
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
-    """Which items to list; ``None`` does not filter. Newest first, or by severity where ``worst_first``."""
-
-    state: str | None = OPEN
-    except_state: str | None = None
-    reason: str | None = None
-    code: str | None = None
-    min_severity: int | None = None
-    max_severity: int | None = None
-    domain: str | None = None
-    since: float | None = None
-    until: float | None = None
-    worst_first: bool = False
-    limit: int = 50
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """An API key as stored: never the key, only the digest of its secret."""
-
-    id: str
-    name: str
-    scope: str
-    hash: str
-    rate: float | None
-    created: float
-    revoked: float | None
-
-
-def item_id(text: str) -> str:
-    """Id of the item of a text: the same text is one item, however often it is met."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    code = "E_REVIEW_CHANGED"
 
 
 class Store:
@@ -193,39 +97,45 @@ class Store:
                 first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET seen = items.seen + excluded.seen, last_seen = excluded.last_seen,
                 verdict = excluded.verdict, severity = excluded.severity, p = excluded.p, codes = excluded.codes,
-                stance = excluded.stance, model_version = excluded.model_version""",
-            [_item_values(id, kept[id]) for id in ids],
+                stance = excluded.stance, model_version = excluded.model_version, text = excluded.text,
+                channel = COALESCE(items.channel, excluded.channel), purged = NULL""",
+            [item_values(id, kept[id]) for id in ids],
         )
         tx.many(
             """INSERT INTO sightings (item_id, place, domain, url, title, role, path, data_id, key_id, count, first_seen,
                 last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (item_id, place) DO UPDATE SET count = sightings.count + excluded.count,
                 last_seen = excluded.last_seen, data_id = COALESCE(excluded.data_id, sightings.data_id)""",
-            [values for id in ids for values in _sightings(id, kept[id])],
+            [values for id in ids for values in sightings_of(id, kept[id])],
+        )
+        tx.many(
+            """INSERT INTO submissions (item_id, key_id, data_id, last_seen) VALUES (?, ?, ?, ?)
+            ON CONFLICT (item_id, key_id, data_id) DO UPDATE SET last_seen = excluded.last_seen""",
+            [values for id in ids for values in submissions_of(id, kept[id])],
         )
 
     # ---------------------------------------------------------------- review
 
     def item(self, id: str) -> Item | None:
-        """One item."""
+        """One item that still has its text."""
         with self.database.transaction(write=False) as tx:
-            found = tx.rows(f"SELECT {_ITEM} FROM items WHERE id = ?", id)
-        return _item(found[0]) if found else None
+            found = tx.rows(f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ? AND purged IS NULL", id)
+        return item_of(found[0]) if found else None
 
     def items(self, wanted: ItemFilter) -> list[Item]:
         """Items of a filter."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         order = "severity DESC, p DESC, first_seen DESC" if wanted.worst_first else "first_seen DESC, id"
         with self.database.transaction(write=False) as tx:
             found = tx.rows(
-                f"SELECT {_ITEM} FROM items WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
+                f"SELECT {ITEM_COLUMNS} FROM items WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
                 *values, wanted.limit, wanted.offset,
             )  # fmt: skip
-        return [_item(row) for row in found]
+        return [item_of(row) for row in found]
 
     def count(self, wanted: ItemFilter) -> int:
         """How many items a filter finds, whatever its limit."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         with self.database.transaction(write=False) as tx:
             return int(tx.rows(f"SELECT COUNT(*) AS n FROM items WHERE {where}", *values)[0]["n"])
 
@@ -240,11 +150,11 @@ class Store:
 
     def available(self, wanted: ItemFilter, actor: str, now: float) -> list[Item]:
         """Items of a filter that nobody else holds and that ``actor`` has neither decided nor skipped."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         order = "severity DESC, p DESC, first_seen DESC" if wanted.worst_first else "first_seen DESC, id"
         with self.database.transaction(write=False) as tx:
             found = tx.rows(
-                f"""SELECT {_ITEM} FROM items WHERE {where}
+                f"""SELECT {ITEM_COLUMNS} FROM items WHERE {where}
                 AND NOT EXISTS (SELECT 1 FROM leases l
                     WHERE l.item_id = items.id AND l.holder <> ? AND l.expires > ?)
                 AND NOT EXISTS (SELECT 1 FROM events e
@@ -254,13 +164,13 @@ class Store:
                 ORDER BY {order} LIMIT ?""",
                 *values, actor, now, actor, wanted.limit,
             )  # fmt: skip
-        return [_item(row) for row in found]
+        return [item_of(row) for row in found]
 
-    def tally(self, column: str) -> dict[str, int]:
-        """How many items there are of each ``state`` or ``reason``."""
-        assert column in ("state", "reason")
+    def tally(self, *, purged: bool = False) -> dict[str, int]:
+        """How many items there are of each state; with ``purged``, also those whose text is gone."""
+        where = "" if purged else "WHERE purged IS NULL"
         with self.database.transaction(write=False) as tx:
-            found = tx.rows(f"SELECT {column} AS name, COUNT(*) AS n FROM items GROUP BY {column}")
+            found = tx.rows(f"SELECT state AS name, COUNT(*) AS n FROM items {where} GROUP BY state")
         return {row["name"]: int(row["n"]) for row in found}
 
     def decisions_by(self, actor: str) -> int:
@@ -268,40 +178,56 @@ class Store:
         with self.database.transaction(write=False) as tx:
             return int(tx.rows("SELECT COUNT(*) AS n FROM events WHERE actor = ? AND kind = 'decide'", actor)[0]["n"])
 
-    def record(self, events: Sequence[Event], state: str | Mapping[str, str] | None) -> list[int]:
+    def record(
+        self, events: Sequence[Event], state: str | Mapping[str, str] | None, was: Mapping[str, str] | None = None
+    ) -> list[int]:
         """Append decisions and put their items into ``state`` (by item where it is a mapping; ``None`` leaves it).
 
-        Returns the numbers of the events.
-
-        All or none. When this returns, the decisions are on disk.
+        ``was`` gives the states that the decisions were made for; raises :class:`Changed` where one is another by now.
+        Returns the numbers of the events. All or none. When this returns, the decisions are on disk.
         """
         with self.database.transaction() as tx:
-            numbers = [self._append(tx, event) for event in events]
+            ids = sorted({event.item_id for event in events})
+            for id in ids if was is not None else ():
+                assert was is not None
+                # Touched, so that no other process changes it until this is over.
+                if not tx.run("UPDATE items SET state = state WHERE id = ? AND state = ?", id, was[id]):
+                    raise Changed(f"item {id} has changed")
+            numbers = [self.append(tx, event) for event in events]
             if state is not None:
-                ids = sorted({event.item_id for event in events})
                 by_item = dict.fromkeys(ids, state) if isinstance(state, str) else state
                 tx.many("UPDATE items SET state = ? WHERE id = ?", [(by_item[id], id) for id in ids])
                 tx.many("DELETE FROM leases WHERE item_id = ?", [(id,) for id in ids])
         return numbers
 
     @staticmethod
-    def _append(tx: Transaction, event: Event) -> int:
+    def append(tx: Transaction, event: Event) -> int:
+        """Append a decision within a transaction; returns its number."""
         body = msgspec.json.encode(event.body).decode()
         found = tx.rows(
             "INSERT INTO events (item_id, at, actor, kind, body) VALUES (?, ?, ?, ?, ?) RETURNING seq",
             event.item_id, event.at, event.actor, event.kind, body,
         )  # fmt: skip
-        return int(found[0]["seq"])
+        seq = int(found[0]["seq"])
+        if event.note:
+            tx.run("INSERT INTO notes (seq, item_id, note) VALUES (?, ?, ?)", seq, event.item_id, event.note)
+        return seq
 
     def events(self, id: str | None = None, *, after: int = 0, limit: int = 10_000) -> list[Event]:
         """Decisions in the order they were made: of one item, or of all."""
-        where, values = ("AND item_id = ?", (id,)) if id is not None else ("", ())
         with self.database.transaction(write=False) as tx:
-            found = tx.rows(
-                f"SELECT seq, item_id, at, actor, kind, body FROM events WHERE seq > ? {where} ORDER BY seq LIMIT ?",
-                after, *values, limit,
-            )  # fmt: skip
-        return [Event(**{**row, "body": msgspec.json.decode(row["body"])}) for row in found]
+            return self.events_in(tx, id, after=after, limit=limit)
+
+    @staticmethod
+    def events_in(tx: Transaction, id: str | None = None, *, after: int = 0, limit: int = 10_000) -> list[Event]:
+        """:meth:`events` within a transaction."""
+        where, values = ("AND e.item_id = ?", (id,)) if id is not None else ("", ())
+        found = tx.rows(
+            f"""SELECT e.seq, e.item_id, e.at, e.actor, e.kind, e.body, n.note FROM events e
+            LEFT JOIN notes n ON n.seq = e.seq WHERE e.seq > ? {where} ORDER BY e.seq LIMIT ?""",
+            after, *values, limit,
+        )  # fmt: skip
+        return [event_of(row) for row in found]
 
     def lease(self, ids: Sequence[str], holder: str, seconds: float, now: float | None = None) -> list[str]:
         """Take items for one reviewer; returns those that nobody else holds. Taking again prolongs."""
@@ -328,69 +254,3 @@ class Store:
         with self.database.transaction(write=False) as tx:
             found = tx.rows("SELECT item_id, holder FROM leases WHERE expires > ?", now)
         return {row["item_id"]: row["holder"] for row in found}
-
-
-_ITEM = (
-    "id, text, verdict, severity, p, codes, stance, model_version, channel, reason, state, seen, first_seen, last_seen"
-)
-
-
-def _item_values(id: str, entries: Sequence[Entry]) -> tuple[Any, ...]:
-    last = entries[-1]
-    verdict = last.verdict
-    reason = "flagged" if any(e.reason == "flagged" for e in entries) else last.reason
-    return (
-        id, verdict.text, msgspec.json.encode(verdict).decode(), verdict.severity, verdict.p_misleading,
-        # Bars around each code, so that one can be looked for with LIKE.
-        "".join(f"|{c.code}|" for c in verdict.codes), verdict.stance, verdict.model_version, last.channel, reason,
-        len(entries), entries[0].at, last.at,
-    )  # fmt: skip
-
-
-def _sightings(id: str, entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
-    places: dict[str, list[Entry]] = {}
-    for entry in entries:
-        places.setdefault(entry.page.url or "", []).append(entry)
-    found = []
-    for place, here in sorted(places.items()):
-        first, last = here[0], here[-1]
-        page = last.page
-        data_id = next((e.data_id for e in reversed(here) if e.data_id is not None), None)
-        found.append(
-            (id, place, domain(place), page.url, page.title, page.role, page.path, data_id, last.key_id, len(here),
-             first.at, last.at)
-        )  # fmt: skip
-    return found
-
-
-def domain(url: str) -> str:
-    """Host name of a URL, or ``""``."""
-    try:
-        return (urlsplit(url).hostname or "") if url else ""
-    except ValueError:
-        return ""
-
-
-def _item(row: Row) -> Item:
-    codes = tuple(code for code in row["codes"].split("|") if code)
-    return Item(**{**row, "codes": codes, "verdict": msgspec.json.decode(row["verdict"])})
-
-
-def _conditions(wanted: ItemFilter) -> tuple[str, list[Any]]:
-    parts = ["1 = 1"]
-    values: list[Any] = []
-    for column, value in (
-        ("state = ?", wanted.state),
-        ("state <> ?", wanted.except_state),
-        ("reason = ?", wanted.reason),
-        ("codes LIKE ?", f"%|{wanted.code}|%" if wanted.code else None),
-        ("severity >= ?", wanted.min_severity),
-        ("severity <= ?", wanted.max_severity),
-        ("first_seen >= ?", wanted.since),
-        ("first_seen < ?", wanted.until),
-        ("id IN (SELECT item_id FROM sightings WHERE domain = ?)", wanted.domain),
-    ):
-        if value is not None:
-            parts.append(column)
-            values.append(value)
-    return " AND ".join(parts), values

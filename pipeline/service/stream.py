@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..classifier import CheckSettings
 from ..errors import LoanlintError
-from .problems import ApiError, Problem, api_error
+from .problems import ApiError, api_error
 from .reading import page_of, parse, sound
 from .schemas import CheckResult, StreamError, TextItem, moderation
 from .service import Context, Service
@@ -98,11 +98,14 @@ class NdjsonResponse(Response):
             # The response has begun: what a plain request would be answered with stands in each line.
             return [_problem(number, api_error(error)) for number, _ in items]
         state["texts"] = state.get("texts", 0) + len(verdicts)
-        return [CheckResult(v, moderation(v, i.dataId)) for v, (_, i) in zip(verdicts, items, strict=True)]
+        return [
+            CheckResult(v, moderation(v, i.dataId, service.item_of(v)))
+            for v, (_, i) in zip(verdicts, items, strict=True)
+        ]
 
     def _item(self, line: bytes) -> TextItem:
         if len(line) > self._longest:
-            raise ApiError(413, "E_INPUT_SIZE", f"the line is longer than {self._longest:,} bytes")
+            raise ApiError("line_long", limit=self._longest)
         item: str | TextItem = parse(line, _line)
         if isinstance(item, str):
             item = TextItem(item)
@@ -111,4 +114,4 @@ class NdjsonResponse(Response):
 
 
 def _problem(line: int, error: ApiError) -> StreamError:
-    return StreamError(line, Problem(error.args[0], "invalid_request_error", error.param, error.code))
+    return StreamError(line, error.problem)

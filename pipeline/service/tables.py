@@ -1,7 +1,8 @@
 """The tables of the store, and their versions.
 
 Times are seconds since 1970. An item is a text (its id is the digest of the text); a sighting is a place where the text
-was met; an event is a decision about an item and is never changed or removed.
+was met, a submission that a caller sent it, under an id of theirs; an event is a decision about an item and is never changed or
+removed, a note the words beside it. An item that was ``purged`` has lost its text.
 """
 
 from __future__ import annotations
@@ -60,6 +61,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE sessions (
             id TEXT PRIMARY KEY, key_id TEXT NOT NULL REFERENCES keys (id), expires DOUBLE PRECISION NOT NULL)""",
         "CREATE INDEX events_actor ON events (actor, kind)",
+    ),
+    (
+        # What people wrote beside an event. Not in the event, which can never be removed.
+        "CREATE TABLE notes (seq BIGINT PRIMARY KEY, item_id TEXT NOT NULL REFERENCES items (id), note TEXT NOT NULL)",
+        "CREATE INDEX notes_item ON notes (item_id)",
+        """CREATE TABLE submissions (
+            item_id TEXT NOT NULL REFERENCES items (id), key_id TEXT NOT NULL, data_id TEXT NOT NULL,
+            last_seen DOUBLE PRECISION NOT NULL, PRIMARY KEY (item_id, key_id, data_id))""",
+        "CREATE INDEX submissions_data_id ON submissions (data_id)",
+        "ALTER TABLE items ADD COLUMN purged DOUBLE PRECISION",
     ),
 )
 

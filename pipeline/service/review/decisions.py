@@ -96,6 +96,29 @@ def decisions(events: Sequence[Event]) -> list[Event]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an appeal: the label decided on, and whether it is the one that was appealed."""
+
+    label: Label
+    upheld: bool
+
+
+def outcome_of(rest: Sequence[Event], at: int) -> Outcome | None:
+    """The outcome of the appeal ``rest[at]``, of events in force; ``None`` while nobody has decided."""
+    after = next((e for e in rest[at:] if e.kind == DECIDE), None)
+    if after is None:
+        return None
+    before = next((e for e in reversed(rest[:at]) if e.kind == DECIDE), None)
+    if before is not None:
+        appealed = label_of(before)
+    else:
+        # Nobody had decided yet: the appeal was against the model.
+        model = after.body["model"]
+        appealed = Label(int(model["severity"]), str(model["stance"]), tuple(model["codes"]))
+    return Outcome(label_of(after), agree(appealed, label_of(after)))
+
+
 def read_decision(item: Item, form: Mapping[str, Sequence[str]]) -> Decision:
     """The decision of a form; raises ``ApiError`` where it makes none.
 
@@ -104,19 +127,19 @@ def read_decision(item: Item, form: Mapping[str, Sequence[str]]) -> Decision:
     action, _, reason = _one(form, "action").partition(":")
     note = _one(form, "note").strip()
     if len(note) > LONGEST_NOTE:
-        raise ApiError(400, "E_REQUEST", f"the note is longer than {LONGEST_NOTE} characters", param="note")
+        raise ApiError("note_long", limit=LONGEST_NOTE, param="note")
     given = _label(item, form)
     own = model_label(item)
     if action == "overturn":
         if reason not in _REASONS:
-            raise ApiError(400, "E_REQUEST", "give a reason for overturning", param="reason")
+            raise ApiError("reason", param="reason")
         if not item.severity:
-            raise ApiError(400, "E_REQUEST", "the text was not flagged; change its severity instead", param="action")
+            raise ApiError("not_flagged", param="action")
         # A stance that the reviewer has chosen goes before the one that the reason suggests.
         stance = given.stance if given.stance != own.stance else _REASONS[reason].stance or given.stance
         return Decision("overturn", Label(0, stance, ()), reason, note)
     if action not in ("accept", "change"):
-        raise ApiError(400, "E_REQUEST", "unknown action", param="action")
+        raise ApiError("value", name="action", param="action")
     return Decision("accept" if given == own else "change", given, None, note)
 
 
@@ -125,15 +148,15 @@ def _label(item: Item, form: Mapping[str, Sequence[str]]) -> Label:
     own = model_label(item)
     severity_text = _one(form, "severity") or str(own.severity)
     if severity_text not in ("0", "1", "2", "3"):
-        raise ApiError(400, "E_REQUEST", "severity is 0, 1, 2 or 3", param="severity")
+        raise ApiError("severity", param="severity")
     severity = int(severity_text)
     stance = _one(form, "stance") or own.stance
     if stance not in known.stances:
-        raise ApiError(400, "E_REQUEST", "unknown stance", param="stance")
+        raise ApiError("value", name="stance", param="stance")
     # A form without the fields of the label, as the plain accept of a script may send, keeps that of the model.
     codes = tuple(dict.fromkeys(form.get("code", ()))) if "severity" in form else own.codes
     if any(code not in known.codes for code in codes):
-        raise ApiError(400, "E_REQUEST", "unknown code", param="code")
+        raise ApiError("value", name="code", param="code")
     # Order carries no meaning; the model's is kept, so that an unchanged form is seen to be unchanged.
     ordered = [c for c in own.codes if c in codes] + [c for c in known.codes if c in codes and c not in own.codes]
     return Label(severity, stance, tuple(ordered) if severity else ())
@@ -144,7 +167,7 @@ def decide_body(item: Item, decision: Decision, batch: str, with_ids: Sequence[s
     own = model_label(item)
     return {
         "action": decision.action, "severity": decision.label.severity, "stance": decision.label.stance,
-        "codes": list(decision.label.codes), "reason": decision.reason, "note": decision.note,
+        "codes": list(decision.label.codes), "reason": decision.reason,
         "model": {"severity": own.severity, "stance": own.stance, "codes": list(own.codes), "p": item.p, "version": item.model_version},
         "before": item.state, "batch": batch, "with": list(with_ids),
     }  # fmt: skip

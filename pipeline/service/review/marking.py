@@ -77,13 +77,15 @@ def pieces(text: str, notes: Iterable[tuple[int, int, str, str]] = ()) -> list[P
 
 
 def marked(verdict: Mapping[str, Any], names: Mapping[str, str]) -> list[Piece]:
-    """The text of a verdict (plain values) with evidence and evasions; ``names`` are those of the codes."""
+    """The text of a verdict (plain values) with evidence and evasions; ``names`` are those of codes and kinds of evasion."""
     notes: list[tuple[int, int, str, str]] = []
     for span in _rows(verdict, "evidence"):
         notes.append((span["start"], span["end"], "evidence", names.get(span["code"] or "", span["code"] or "·")))
     for span in _rows(verdict, "evasions"):
         meant = visible(str(span["canonical"]))[:_LONGEST_NOTE]
-        notes.append((span["start"], span["end"], "evasion", f"{span['kind']} → {meant or '∅'}"))
+        notes.append(
+            (span["start"], span["end"], "evasion", f"{names.get(span['kind'], span['kind'])} → {meant or '∅'}")
+        )
     return pieces(str(verdict["text"]), notes)
 
 

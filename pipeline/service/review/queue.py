@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..problems import ApiError
 from ..settings import ReviewSettings
-from ..store import Event, Item, ItemFilter, Store
+from ..store import Changed, Event, Item, ItemFilter, Store
 from .decisions import (
     APPEAL,
     APPEALED,
@@ -73,9 +73,9 @@ class ReviewQueue:
 
     # ---------------------------------------------------------------- handing out
 
-    def take_next(self, wanted: ItemFilter, actor: str, now: float) -> Item | None:
-        """The next item for ``actor``, leased; ``None`` where nothing is left."""
-        for candidates in self._offers(wanted, actor, now):
+    def take_next(self, wanted: ItemFilter, actor: str, now: float, *, lead: bool = False) -> Item | None:
+        """The next item for ``actor``, leased; ``None`` where nothing is left. A ``lead`` gets what others escalated."""
+        for candidates in self._offers(wanted, actor, now, lead):
             for item in candidates:
                 if not self._store.lease([item.id], actor, LEASE_SECONDS, now):
                     continue
@@ -87,7 +87,7 @@ class ReviewQueue:
                 self._store.release([item.id], actor)
         return None
 
-    def _offers(self, wanted: ItemFilter, actor: str, now: float) -> Iterable[list[Item]]:
+    def _offers(self, wanted: ItemFilter, actor: str, now: float, lead: bool) -> Iterable[list[Item]]:
         def some(state: str, reason: str | None = wanted.reason) -> list[Item]:
             asked = replace(wanted, state=state, reason=reason, worst_first=True, limit=_TRIES, offset=0)
             return self._store.available(asked, actor, now)
@@ -96,7 +96,7 @@ class ReviewQueue:
         if made % self._settings.golden_every == 0:
             # Golden items have no place and no date of their own: filters do not concern them.
             yield self._store.available(ItemFilter(state=GOLD, limit=_TRIES), actor, now)
-        for state in (APPEALED, CONFLICT, SECOND):
+        for state in (APPEALED, *((ESCALATED,) if lead else ()), CONFLICT, SECOND):
             yield some(state)
         sampled = wanted.reason in (None, "sample")
         if sampled and made % self._settings.sample_every == 0:
@@ -136,6 +136,13 @@ class ReviewQueue:
         again = item.state in (SECOND, CONFLICT, APPEALED)
         return again and any(event.actor == actor for event in decisions(events))
 
+    @staticmethod
+    def for_lead(item: Item, events: Sequence[Event], actor: str, lead: bool) -> bool:
+        """Whether an item was escalated and is not for ``actor``: it is for a lead other than who escalated it."""
+        if item.state != ESCALATED:
+            return False
+        return not lead or any(event.actor == actor and event.kind == ESCALATE for event in effective(events))
+
     def near(self, item: Item, actor: str, now: float) -> list[tuple[Item, float]]:
         """Open items nearly the same as this one that nobody else holds, most similar first."""
         if item.state != OPEN:
@@ -153,23 +160,35 @@ class ReviewQueue:
     # ---------------------------------------------------------------- deciding
 
     def decide(
-        self, item: Item, decision: Decision, also: Sequence[str], actor: str, version: int, now: float
+        self,
+        item: Item,
+        decision: Decision,
+        also: Sequence[str],
+        actor: str,
+        version: int,
+        now: float,
+        *,
+        lead: bool = False,
     ) -> list[int]:
         """Record a decision on an item and, word for word, on near-duplicates; returns the numbers of the events.
 
-        ``version`` is the number of the last event the reviewer has seen of the item. Raises ``ApiError`` 409 where
-        another reviewer holds one of the items or has decided meanwhile; nothing is recorded then.
+        ``version`` is the number of the last event the reviewer has seen of the item; ``lead`` says whether they may
+        decide on what others escalated. Raises ``ApiError`` 409 where another reviewer holds one of the items or has
+        decided meanwhile, 403 where the item is for a lead; nothing is recorded then.
         """
         ids = [item.id, *(id for id in dict.fromkeys(also) if id != item.id)]
         if len(ids) > _SIMILAR_SHOWN + 1:
-            raise ApiError(400, "E_REQUEST", "too many items at once", param="also")
+            raise ApiError("too_many_items", param="also")
         items = self._claim(ids, actor, now)
         try:
-            if self.for_another(items[0], self._store.events(item.id), actor):
-                raise ApiError(409, "E_REVIEW_SELF", "you have decided on this; now it is for another reviewer")
+            events_before = self._store.events(item.id)
+            if self.for_lead(items[0], events_before, actor, lead):
+                raise ApiError("escalated")
+            if self.for_another(items[0], events_before, actor):
+                raise ApiError("other_reviewer")
             self._unchanged(item.id, version)
             if any(other.state != OPEN for other in items[1:]):
-                raise ApiError(409, "E_REVIEW_CHANGED", "one of the near-duplicates was decided meanwhile; look again")
+                raise ApiError("changed")
         except ApiError:
             self._store.release(ids, actor)
             raise
@@ -178,34 +197,36 @@ class ReviewQueue:
         for each in items:
             # Unchanged is relative to what the model said of that very text.
             own = decision if decision.action == "overturn" and each.severity else _reworded(each, decision)
-            events.append(Event(each.id, actor, DECIDE, decide_body(each, own, batch, ids), now))
+            events.append(Event(each.id, actor, DECIDE, decide_body(each, own, batch, ids), now, note=own.note))
             states[each.id] = next_state(each, decision.label, self._store.events(each.id), self._settings.second_share)
-        return self._store.record(events, states)
+        return self._record(events, states, {each.id: each.state for each in items})
 
     def skip(self, item: Item, actor: str, now: float) -> int:
         """Leave an item to others."""
-        return self._note(item, actor, SKIP, {}, item.state, now)
+        return self._note(item, actor, SKIP, "", item.state, now)
 
     def escalate(self, item: Item, note: str, actor: str, version: int, now: float) -> int:
-        """Hand an item to somebody who may decide what the reviewer will not."""
+        """Hand an item to a lead, who may decide what the reviewer will not."""
+        if item.state == ESCALATED:
+            raise ApiError("escalated")
         self._unchanged(item.id, version)
-        return self._note(item, actor, ESCALATE, {"note": note}, GOLD if item.state == GOLD else ESCALATED, now)
+        return self._note(item, actor, ESCALATE, note, GOLD if item.state == GOLD else ESCALATED, now)
 
     def appeal(self, item: Item, note: str, actor: str, version: int, now: float) -> int:
         """Record that somebody objects to a decision; another reviewer decides again."""
         self._unchanged(item.id, version)
         if item.state not in (DECIDED, SECOND):
-            raise ApiError(409, "E_REVIEW_STATE", "only what was decided can be appealed")
-        return self._note(item, actor, APPEAL, {"note": note}, APPEALED, now)
+            raise ApiError("not_decided")
+        return self._note(item, actor, APPEAL, note, APPEALED, now)
 
     def undo(self, seq: int, actor: str, now: float) -> list[str]:
         """Take back an event of one's own, with all of its batch; returns the items. Raises ``ApiError`` 409 where it cannot be."""
         found = self._store.events(after=seq - 1, limit=1)
         event = found[0] if found and found[0].seq == seq else None
         if event is None or event.actor != actor or event.kind == UNDO or "before" not in event.body:
-            raise ApiError(409, "E_REVIEW_UNDO", "there is nothing of yours to undo under this number")
+            raise ApiError("nothing_to_undo")
         ids = list(event.body.get("with") or [event.item_id])
-        self._claim(ids, actor, now)
+        was = {item.id: item.state for item in self._claim(ids, actor, now)}
         events, states = [], {}
         for id in ids:
             rest = effective(self._store.events(id))
@@ -213,32 +234,39 @@ class ReviewQueue:
             same = mine is not None and (mine.seq == seq or mine.body.get("batch", 0) == event.body.get("batch"))
             if mine is None or not same:
                 self._store.release(ids, actor)
-                raise ApiError(409, "E_REVIEW_UNDO", "this was undone already, or something was decided since")
+                raise ApiError("undone")
             events.append(Event(id, actor, UNDO, {"undoes": mine.seq}, now))
             states[id] = str(mine.body["before"])
-        self._store.record(events, states)
+        self._record(events, states, was)
         return ids
 
-    def _note(self, item: Item, actor: str, kind: str, body: Mapping[str, str], state: str, now: float) -> int:
+    def _note(self, item: Item, actor: str, kind: str, note: str, state: str, now: float) -> int:
         (current,) = self._claim([item.id], actor, now)
-        return self._store.record([Event(item.id, actor, kind, {**body, "before": current.state}, now)], state)[0]
+        event = Event(item.id, actor, kind, {"before": current.state}, now, note=note)
+        return self._record([event], {item.id: state}, {item.id: item.state})[0]
+
+    def _record(self, events: Sequence[Event], states: Mapping[str, str], was: Mapping[str, str]) -> list[int]:
+        try:
+            return self._store.record(events, states, was)
+        except Changed as error:
+            raise ApiError("changed") from error
 
     def _claim(self, ids: Sequence[str], actor: str, now: float) -> list[Item]:
         """The items as they are now, leased: until this request is over nobody else decides on them."""
         held = self._store.lease(ids, actor, LEASE_SECONDS, now)
         if len(held) < len(ids):
             self._store.release(held, actor)
-            raise ApiError(409, "E_REVIEW_HELD", "another reviewer is at this item")
+            raise ApiError("held")
         items = [self._store.item(id) for id in ids]
         found = [item for item in items if item is not None]
         if len(found) < len(ids):
-            raise ApiError(404, "E_NOT_FOUND", "there is no such item")
+            raise ApiError("item")
         return found
 
     def _unchanged(self, id: str, version: int) -> None:
         events = self._store.events(id)
         if events and events[-1].seq != version and events[-1].kind != SKIP:
-            raise ApiError(409, "E_REVIEW_CHANGED", "another reviewer has decided meanwhile; look again")
+            raise ApiError("changed")
 
 
 def _reworded(item: Item, decision: Decision) -> Decision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -41,6 +41,14 @@ _KIND_NAMES = {
 }  # fmt: skip
 
 
+_DISGUISE_NAMES = {
+    "zero_width": ("零宽字符", "zero-width characters"), "separator": ("插入符号", "separators"), "homophone": ("谐音", "homophone"),
+    "pinyin": ("拼音", "pinyin"), "pinyin_gloss": ("拼音注音", "pinyin beside it"), "split_character": ("拆字", "split character"),
+    "traditional": ("繁体", "traditional script"), "variant_glyph": ("异体字形", "variant glyph"), "emoji": ("表情符号", "emoji"),
+    "known_spelling": ("变体写法", "known spelling"),
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """Text in the language of the reader: ``t("中文", "English")``."""
@@ -58,6 +66,10 @@ class Words:
     def state(self, name: str) -> str:
         """The name of a state."""
         return self(*_STATE_NAMES.get(name, (name, name)))
+
+    def disguise(self, name: str) -> str:
+        """The name of a way to disguise words."""
+        return self(*_DISGUISE_NAMES.get(name, (name, name)))
 
     def kind(self, name: str) -> str:
         """The name of what was done."""
@@ -97,21 +109,33 @@ def page(template: str, lang: str, values: dict[str, Any], status: int = 200) ->
 
 
 def marks(verdict: dict[str, Any], lang: str) -> list[Piece]:
-    """The text of a verdict in pieces, codes named in the reader's language."""
+    """The text of a verdict in pieces, codes and disguises named in the reader's language."""
     t = Words(lang)
-    return marked(verdict, {id: t.named(code) for id, code in taxonomy().codes.items()})
+    names = {id: t.named(code) for id, code in taxonomy().codes.items()}
+    return marked(verdict, {**names, **{kind: t.disguise(kind) for kind in _DISGUISE_NAMES}})
 
 
-def legal_titles(lang: str) -> Callable[[dict[str, Any]], str]:
-    """Names the legal references of a verdict in the reader's language."""
+def legal_titles(lang: str) -> Callable[[Sequence[dict[str, Any]]], list[str]]:
+    """Names the legal references of a verdict in the reader's language, a line for each instrument with its articles."""
     known = {(ref.id, ref.article): ref for ref in taxonomy().references.values()}
+    t = Words(lang)
 
-    def name(note: dict[str, Any]) -> str:
-        ref = known.get((note["id"], note["article"]))
-        title = note["title"] if ref is None else (ref.title_zh if lang == "zh" else ref.title_en)
-        return f"{title} {note['article']}".strip()
+    def names(notes: Sequence[dict[str, Any]]) -> list[str]:
+        found: dict[str, list[str]] = {}
+        for note in notes:
+            ref = known.get((note["id"], note["article"]))
+            title = str(note["title"]) if ref is None else (ref.title_zh if lang == "zh" else ref.title_en)
+            mark = t("(未核实)", " (not confirmed)") if note["verified"] == "unconfirmed" else ""
+            if note["article"]:
+                found.setdefault(title, []).append(note["article"] + mark)
+            else:
+                found.setdefault(title + mark, [])
+        return [
+            title + (t(f" 第 {'、'.join(articles)} 条", f", art. {', '.join(articles)}") if articles else "")
+            for title, articles in found.items()
+        ]
 
-    return name
+    return names
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 from ...text.lexicon import lexicon
 from ...text.normalise import normalise
 from ..store import Event, Item, ItemFilter, Store
-from .decisions import APPEAL, DECIDE, GOLD, GOLDEN, SECOND, agree, decisions, effective, label_of
+from .decisions import APPEAL, GOLD, GOLDEN, SECOND, agree, decisions, effective, label_of, outcome_of
 from .export import all_events
 
 _FEW = 0.0005  # stands for an empty bin, where a logarithm is taken
@@ -84,7 +84,8 @@ def review_report(store: Store, profile: Mapping[str, Any], drift_texts: int = 2
     return {
         "decisions": sum(len(made) for made in judged.values()),
         "items": len(judged),
-        "states": dict(sorted(store.tally("state").items())),
+        "states": dict(sorted(store.tally(purged=True).items())),
+        "purged": sum(store.tally(purged=True).values()) - sum(store.tally().values()),
         "flagged_precision": Share(*flagged).plain(),
         "missed": Share(*missed).plain(),
         "codes": {code: Share(*found).plain() for code, found in sorted(codes.items())},
@@ -127,12 +128,10 @@ def _appeals(events: Mapping[str, Sequence[Event]]) -> dict[str, int]:
             if event.kind != APPEAL:
                 continue
             total += 1
-            before = [e for e in rest[:i] if e.kind == DECIDE]
-            after = [e for e in rest[i:] if e.kind == DECIDE]
-            if before and after:
-                same = agree(label_of(before[-1]), label_of(after[0]))
-                upheld += same
-                changed += not same
+            outcome = outcome_of(rest, i)
+            if outcome is not None:
+                upheld += outcome.upheld
+                changed += not outcome.upheld
     return {"total": total, "upheld": upheld, "changed": changed}
 
 

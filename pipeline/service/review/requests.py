@@ -35,15 +35,15 @@ def language(request: Request) -> str:
 async def form_of(request: Request) -> dict[str, list[str]]:
     """The fields of a form; raises ``ApiError`` for what no form of ours sends."""
     if content_type(request) != "application/x-www-form-urlencoded":
-        raise ApiError(415, "E_CONTENT_TYPE", "send the form of the page")
+        raise ApiError("form_kind")
     try:
         pairs = parse_qsl((await request.body()).decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS, errors="strict")  # fmt: skip
     except ValueError as error:  # UnicodeError, too
-        raise ApiError(400, "E_REQUEST", "this is no form of ours, or not UTF-8") from error
+        raise ApiError("form") from error
     form: dict[str, list[str]] = {}
     for name, value in pairs:
         if "\x00" in value:
-            raise ApiError(400, "E_INPUT_BINARY", "holds NUL characters, so this is no text", param=name[:50])
+            raise ApiError("nul", param=name[:50])
         # Browsers send line ends of forms as CR LF, whatever was typed.
         form.setdefault(name, []).append(value.replace("\r\n", "\n"))
     return form
@@ -81,15 +81,15 @@ def filters(given: Mapping[str, str], limit: int = 50, offset: int = 0) -> Chose
     """Filters of a query; raises ``ApiError`` where a value cannot be one. Days are whole days, UTC."""
     values = {name: given.get(name, "").strip() for name in FILTERS}
     if values["code"] and values["code"] not in taxonomy().codes:
-        raise ApiError(400, "E_REQUEST", "unknown code", param="code")
+        raise ApiError("value", name="code", param="code")
     if values["severity"] not in ("", "0", "1", "2", "3"):
-        raise ApiError(400, "E_REQUEST", "severity is 0, 1, 2 or 3", param="severity")
+        raise ApiError("severity", param="severity")
     if values["state"] not in ("", "all", *STATES):
-        raise ApiError(400, "E_REQUEST", "unknown state", param="state")
+        raise ApiError("value", name="state", param="state")
     if values["reason"] not in ("", "flagged", "sample"):
-        raise ApiError(400, "E_REQUEST", "unknown reason", param="reason")
+        raise ApiError("value", name="reason", param="reason")
     if len(values["domain"]) > 255 or "\x00" in values["domain"]:
-        raise ApiError(400, "E_REQUEST", "this is no domain", param="domain")
+        raise ApiError("domain", param="domain")
     severity = int(values["severity"]) if values["severity"] else None
     return Chosen(
         values,
@@ -118,4 +118,4 @@ def _day(text: str, name: str, more: int) -> float | None:
         day = date.fromisoformat(text) + timedelta(days=more)
         return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
     except (ValueError, OverflowError) as error:
-        raise ApiError(400, "E_REQUEST", "a day is written YYYY-MM-DD", param=name) from error
+        raise ApiError("day", param=name) from error

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
+from starlette.types import Scope
 
 from ...errors import LoanlintError
 from ..api import route
@@ -37,6 +38,11 @@ class Asked:
     form: dict[str, list[str]]
     chosen: Chosen
     now: float
+
+    @property
+    def lead(self) -> bool:
+        """Whether this reviewer decides on what others escalated."""
+        return self.session.principal.may("admin")
 
 
 Screen = Callable[[Asked], Awaitable[Response]]
@@ -84,33 +90,33 @@ async def _guarded(
 ) -> Response:
     """Find out who asks, see that a form is theirs, and show errors as pages."""
     lang = language(request)
+    request.scope["state"]["page"] = True
     now = time.time()
     session: Session | None = None
     try:
         token = request.cookies.get(sessions.COOKIE)
-        session = await service.scoring.thread(sessions.find, service, token, now)
+        session = await service.aside(sessions.find, service, token, now)
         if session is None and token is not None:
             # Another worker may have let in a key that was made a moment ago.
             await service.read_keys()
-            session = await service.scoring.thread(sessions.find, service, token, now)
+            session = await service.aside(sessions.find, service, token, now)
         if session is None:
             return RedirectResponse("/login", 303, headers=HEADERS)
+        request.scope["state"]["session"] = session
         request.scope["state"]["key"] = session.principal.key_id
         if not session.principal.may(scope):
-            raise ApiError(
-                403, "E_KEY_SCOPE", f"this key has the scope {session.principal.scope!r}; {scope!r} is needed"
-            )
+            raise ApiError("key_scope", scope=session.principal.scope, needed=scope)
         form: dict[str, list[str]] = {}
         if request.method == "POST":
             if not same_origin(request):
-                raise ApiError(403, "E_REVIEW_ORIGIN", "the form comes from another site")
+                raise ApiError("origin")
             form = await form_of(request)
             if not session.sent(field(form, "csrf")):
-                raise ApiError(403, "E_REVIEW_CSRF", "the page is too old; load it again")
+                raise ApiError("csrf")
         asked = Asked(request, session, lang, form, filters(request.query_params), now)
-        response: Response = await service.scoring.thread(work, asked) if threaded else await work(asked)
+        response: Response = await service.aside(work, asked) if threaded else await work(asked)
     except LoanlintError as error:
-        response = _problem(api_error(error), lang, session)
+        response = problem_page(api_error(error), request.scope)
     if session is not None and session.fresh:
         response.headers.append("set-cookie", sessions.cookie(session.token, request.headers.get("host", "")))
     return _remember(request, response)
@@ -126,34 +132,42 @@ def _remember(request: Request, response: Response) -> Response:
     return response
 
 
-def _problem(error: ApiError, lang: str, session: Session | None) -> Response:
-    values = {"error": error, "session": session, "message": error.args[0], "query": ""}
+def problem_page(error: ApiError, scope: Scope) -> Response:
+    """An error as a page, in the reader's language; names the request, so that its line in the log is found."""
+    state = scope["state"]
+    state["code"] = error.code
+    lang = language(Request(scope))
+    values = {
+        "error": error, "session": state.get("session"), "message": error.said(lang), "query": "", "request_id": state["request_id"],
+    }  # fmt: skip
     response = page("problem.html", lang, values, error.status)
     response.headers.update(error.headers)
     return response
 
 
 async def _login_page(request: Request, service: Service) -> Response:
+    request.scope["state"]["page"] = True
     values = {"session": None, "wrong": False, "query": ""}
     return _remember(request, page("login.html", language(request), values))
 
 
 async def _login(request: Request, service: Service) -> Response:
     lang = language(request)
+    request.scope["state"]["page"] = True
     try:
         if not same_origin(request):
-            raise ApiError(403, "E_REVIEW_ORIGIN", "the form comes from another site")
+            raise ApiError("origin")
         key = field(await form_of(request), "key").strip()
         principal = await service.principal(f"Bearer {key}" if key else None, "score")
     except LoanlintError as error:
         refused = api_error(error)
         if refused.status != 401:
-            return _problem(refused, lang, None)
+            return problem_page(refused, request.scope)
         principal = ANYONE
     if principal.key_id is None:
         # An open service lets anyone in, but not under a key that is none.
         return page("login.html", lang, {"session": None, "wrong": True, "query": ""}, 401)
-    token = await service.scoring.thread(sessions.begin, service, principal, time.time())
+    token = await service.aside(sessions.begin, service, principal, time.time())
     response = RedirectResponse("/review" if principal.may("review") else "/", 303, headers=HEADERS)
     response.headers.append("set-cookie", sessions.cookie(token, request.headers.get("host", "")))
     return response
@@ -172,6 +186,6 @@ def _logout(service: Service) -> Callable[[Asked], Response]:
 async def _static(request: Request, service: Service) -> Response:
     found = static_files().get(request.path_params["name"])
     if found is None:
-        raise ApiError(404, "E_NOT_FOUND", "there is nothing at this address")
+        raise ApiError("address")
     headers = {**HEADERS, "cache-control": "public, max-age=3600"}
     return Response(found[0], headers=headers, media_type=found[1])

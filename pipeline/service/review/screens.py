@@ -66,7 +66,7 @@ class Screens:
         chosen = filters(asked.request.query_params, _ROWS, max(0, at - 1) * _ROWS)
         items = self._store.items(chosen.wanted)
         held = self._store.leases(asked.now)
-        tally = self._store.tally("state")
+        tally = self._store.tally()
         values = {
             "items": items, "held": held, "at": at, "total": self._store.count(chosen.wanted), "rows": _ROWS,
             "counts": [(s, tally.get(s, 0)) for s in (OPEN, SECOND, CONFLICT, APPEALED, ESCALATED, DECIDED)],
@@ -94,7 +94,7 @@ class Screens:
     def _named(self, asked: Asked) -> Item:
         found = self._store.item(str(asked.request.path_params["id"]))
         if found is None:
-            raise ApiError(404, "E_NOT_FOUND", "there is no such item")
+            raise ApiError("item")
         return found
 
     def _show(self, asked: Asked, item: Item, problem: ApiError | None = None, status: int = 200) -> Response:
@@ -105,13 +105,14 @@ class Screens:
         # A second reviewer must not be led by the first; nor anyone by others' answers to a golden item.
         second = item.state == SECOND and not own
         waits = self._queue.for_another(item, events, actor)
-        mine = not closed and not waits and self._queue.hold(item, actor, asked.now)
+        for_lead = self._queue.for_lead(item, events, actor, asked.lead)
+        mine = not closed and not waits and not for_lead and self._queue.hold(item, actor, asked.now)
         done = asked.request.query_params.get("done", "")
         values: dict[str, Any] = {
             "item": item, "pieces": marks(item.verdict, asked.lang), "verdict": item.verdict, "label": model_label(item),
             "places": self._store.sightings(item.id), "history": self._history(events, actor, second or item.state == GOLD), "blind": second,
             "version": events[-1].seq if events else 0, "mine": mine, "closed": closed,
-            "waits": waits, "near": self._queue.near(item, actor, asked.now) if mine else [],
+            "waits": waits, "for_lead": for_lead, "near": self._queue.near(item, actor, asked.now) if mine else [],
             "done": int(done) if done.isdecimal() and len(done) < 19 else None, "problem": problem,
             "names": self._names(), "longest_note": LONGEST_NOTE,
         }  # fmt: skip
@@ -139,7 +140,7 @@ class Screens:
         note = field(form, "note").strip()
         try:
             if len(note) > LONGEST_NOTE:
-                raise ApiError(400, "E_REQUEST", f"the note is longer than {LONGEST_NOTE} characters", param="note")
+                raise ApiError("note_long", limit=LONGEST_NOTE, param="note")
             if action == "skip":
                 seq = self._queue.skip(item, actor, now)
             elif action == "escalate":
@@ -148,7 +149,7 @@ class Screens:
                 seq = self._queue.appeal(item, note, actor, seen, now)
             else:
                 decision = read_decision(item, form)
-                seq = self._queue.decide(item, decision, form.get("also", ()), actor, seen, now)[0]
+                seq = self._queue.decide(item, decision, form.get("also", ()), actor, seen, now, lead=asked.lead)[0]
         except ApiError as error:
             return self._show(asked, self._named(asked), error, error.status)
         if action == "appeal":
@@ -161,14 +162,14 @@ class Screens:
         return self._onward(asked, None)
 
     def _onward(self, asked: Asked, done: int | None) -> Response:
-        item = self._queue.take_next(asked.chosen.wanted, asked.session.actor, asked.now)
+        item = self._queue.take_next(asked.chosen.wanted, asked.session.actor, asked.now, lead=asked.lead)
         return self._go(f"/review/items/{item.id}" if item else "/review", asked, done=done, empty=item is None)
 
     def undo(self, asked: Asked) -> Response:
         """Take back one's own last decision and return to its item."""
         number = field(asked.form, "seq")
         if not (number.isdecimal() and len(number) < 19):
-            raise ApiError(400, "E_REQUEST", "this is no number of a decision", param="seq")
+            raise ApiError("nothing_to_undo", param="seq", status=400)
         ids = self._queue.undo(int(number), asked.session.actor, asked.now)
         return self._go(f"/review/items/{ids[0]}", asked, undone=1)
 

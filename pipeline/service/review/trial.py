@@ -37,13 +37,13 @@ async def try_text(service: Service, form: Mapping[str, Sequence[str]], deadline
     """The verdict on what a form holds; an error that is the reader's is part of the result, with the text kept."""
     text, kind, point = field(form, "text"), field(form, "kind") or "text", field(form, "point") or "balanced"
     if kind not in ("text", "page") or point not in OPERATING_POINTS:
-        raise ApiError(400, "E_REQUEST", "unknown kind or operating point")
+        raise ApiError("value", name="kind, point")
     limits = service.limits
     engine = service.models.engine
     settings = CheckSettings(point)
     try:
         if not text.strip():
-            raise ApiError(400, "E_INPUT_EMPTY", "there is no text")
+            raise ApiError("no_text")
         sound(text, "text", limits.max_text if kind == "text" else limits.max_page)
         if kind == "text":
             (verdict,) = await service.scoring.judge(engine, [text], [None], settings, deadline)
