@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..resources import read_table
-from ..text.characters import EMOJI, canonical_of
+from ..text.characters import EMOJI, canonical_of, table
 from ..text.disguise import SEPARATORS
 from . import fields as f
 from .jit import Array, kernel
@@ -37,6 +39,7 @@ BARE = 1 << 26  # a component that never stands alone in ordinary text
 COMMON = 1 << 27  # a character frequent in ordinary prose
 OLD = 1 << 28  # the raw character is a traditional one; only where a text was read
 
+_BLOCK = 256
 _SURROGATES = (0xD800, 0xE000)
 _FIRST_UNASSIGNED = 0x40000  # planes 4 to 13 hold no characters
 _TAGS = (0xE0000, 0xE1000)
@@ -75,12 +78,8 @@ def build_folding() -> Folding:
     fold[_FIRST_PRIVATE:] = -1
     expansions: dict[str, int] = {}
     for first, last in ((0, _SURROGATES[0]), (_SURROGATES[1], _FIRST_UNASSIGNED), _TAGS, *_NOT_PRIVATE):
-        for code in range(first, last):
-            char = chr(code)
-            canonical = canonical_of(char)
-            if canonical == char:
-                fold[code] = code
-                continue
+        for code in _to_look_at(first, last):
+            canonical = canonical_of(chr(code))
             if len(canonical) == 1:
                 fold[code] = ord(canonical)
             elif canonical:
@@ -95,6 +94,20 @@ def build_folding() -> Folding:
         np.array([c for c, _ in lower], dtype=np.int32),
         np.array([ord(low) if len(low) == 1 else -1 for _, low in lower], dtype=np.int32),
     )
+
+
+def _to_look_at(first: int, last: int) -> Iterator[int]:
+    """Code points that may not stay as they are. Letters without case and unassigned ones that no table names do, unless NFKC
+    changes them, which is asked of many at once.
+    """
+    named = table()
+    for start in range(first, last, _BLOCK):
+        codes = range(start, min(last, start + _BLOCK))
+        block = "".join(map(chr, codes))
+        stays = ("Lo", "Cn") if unicodedata.normalize("NFKC", block) == block else ()
+        for code, category in zip(codes, map(unicodedata.category, block), strict=True):
+            if category not in stays or code in named:
+                yield code
 
 
 def build_marks() -> Array:
