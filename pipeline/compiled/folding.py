@@ -76,6 +76,8 @@ def build_folding() -> Folding:
     fold = np.arange(TOP, dtype=np.int32)
     fold[_SURROGATES[0] : _SURROGATES[1]] = -1
     fold[_FIRST_PRIVATE:] = -1
+    for first, last in _NOT_PRIVATE:
+        fold[first:last] = np.arange(first, last)
     expansions: dict[str, int] = {}
     for first, last in ((0, _SURROGATES[0]), (_SURROGATES[1], _FIRST_UNASSIGNED), _TAGS, *_NOT_PRIVATE):
         for code in _to_look_at(first, last):
@@ -97,8 +99,9 @@ def build_folding() -> Folding:
 
 
 def _to_look_at(first: int, last: int) -> Iterator[int]:
-    """Code points that may not stay as they are. Letters without case and unassigned ones that no table names do, unless NFKC
-    changes them, which is asked of many at once.
+    """Code points that may not stay as they are.
+
+    Letters without case and unassigned ones that no table names do, unless NFKC changes them, which is asked of many at once.
     """
     named = table()
     for start in range(first, last, _BLOCK):
