@@ -79,9 +79,9 @@ def postgres() -> Iterator[Postgres]:
         server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real browser."""
+    """A real browser; of one file, for an event loop runs in this thread as long as it is open."""
     from playwright.sync_api import sync_playwright
 
     if not CHROMIUM.exists():
