@@ -11,6 +11,9 @@ Every error has a stable ``code``; its message says what is wrong, where, and wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LoanlintError(Exception):
     """Root of all errors raised on purpose by loanlint."""
@@ -48,3 +51,16 @@ class ModelError(LoanlintError):
     """A model directory cannot be used."""
 
     code = "E_MODEL"
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Around reading a file: ``OSError`` becomes an ``InputError`` that says which file and what to do."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such file. Check the path.", code="E_INPUT_MISSING") from error
+    except OSError as error:
+        raise InputError(
+            f"{name}: cannot be read ({error.strerror}). Check its permissions.", code="E_INPUT_UNREADABLE"
+        ) from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, reading
 from .settings import STANDARD_STREAM
 from .streams import Damage, blocks, is_compressed, raw_chunks, standard_input
 
@@ -123,16 +123,10 @@ def _hidden(path: Path) -> bool:
 
 
 def _input(path: Path, name: str, kind: str) -> Input:
-    try:
+    with reading(name):
         size = path.stat().st_size
         with path.open("rb"):
             pass
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file. Check the path.", code="E_INPUT_MISSING") from error
-    except OSError as error:
-        raise InputError(
-            f"{name}: cannot be read ({error.strerror}). Check its permissions.", code="E_INPUT_UNREADABLE"
-        ) from error
     return Input(os.path.abspath(path), name, kind, size)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .options import corpus_option
+
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv"}
 
 
@@ -15,12 +17,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option(
-    "--data",
-    "folder",
-    type=click.Path(path_type=Path),
-    help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.",
-)
+@corpus_option
 @click.option(
     "--against",
     multiple=True,
@@ -50,12 +47,7 @@ def validate(folder: Path | None, against: tuple[Path, ...]) -> int:
 
 
 @command.command()
-@click.option(
-    "--data",
-    "folder",
-    type=click.Path(path_type=Path),
-    help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.",
-)
+@corpus_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

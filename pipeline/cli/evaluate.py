@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import model_option
+
 if TYPE_CHECKING:
     from ..evaluation.bench import Scored
     from ..evaluation.peers import Peer
@@ -18,12 +20,7 @@ REPORTED_ERRORS = 15
 
 @click.command(name="evaluate")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
-@click.option(
-    "--model",
-    "model_path",
-    type=click.Path(path_type=Path),
-    help="模型目录,默认内置模型。Model directory; the shipped one by default.",
-)
+@model_option
 @click.option(
     "--format",
     "output",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .options import model_option
+
 BENCH_FILES = ("dev.jsonl", "ordinary.jsonl.gz")
 
 
@@ -16,12 +18,7 @@ BENCH_FILES = ("dev.jsonl", "ordinary.jsonl.gz")
     metavar="DIR",
     help="外部评测数据目录,另行检查。Folder with labelled files to check, too.",
 )
-@click.option(
-    "--model",
-    "model_path",
-    type=click.Path(path_type=Path),
-    help="模型目录,默认内置模型。Model directory; the shipped one by default.",
-)
+@model_option
 @click.option("--update", "renew", is_flag=True, help="把下限收紧到现值。Pin the bounds to what is measured now.")
 @click.option("--lower", is_flag=True, help="与 --update 同用,允许放宽。With --update: bounds may be loosened.")
 def command(bench: Path | None, model_path: Path | None, renew: bool, lower: bool) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import ModelError, UsageError
+from .options import model_option
 from .service_options import database, opened
 
 _MODEL = click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[MODEL]")
@@ -71,13 +72,8 @@ def verify(path: Path | None) -> int:
 
 @command.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    "path",
-    type=click.Path(path_type=Path),
-    help="模型目录,默认内置模型。Model directory; the shipped one by default.",
-)
-def export(out: Path, path: Path | None) -> int:
+@model_option
+def export(out: Path, model_path: Path | None) -> int:
     """导出为 scikit-learn 线性模型(joblib 文件)。Export the heads as a scikit-learn linear model in a joblib file.
 
     For people who work on in scikit-learn; loanlint itself never reads such a file.
@@ -92,7 +88,7 @@ def export(out: Path, path: Path | None) -> int:
     from ..training.export import to_sklearn
     from .output import write
 
-    artefact = load_artefact(path or default_model_path())
+    artefact = load_artefact(model_path or default_model_path())
     if out.is_dir():
         raise ModelError(f"{out}: is a directory. Name a file, such as model.joblib.", code="E_MODEL_EXPORT")
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, reading
 
 if TYPE_CHECKING:
     from ..classifier import CheckSettings
@@ -21,6 +21,20 @@ MAX_TEXT = 2_000_000
 MAX_INPUT = 256 * 1024 * 1024
 OPERATING_POINTS = ("high_precision", "balanced", "high_recall")
 FAIL_ON = ("borderline", "misleading", "illegal")
+
+
+model_option = click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    help="模型目录,默认内置模型。Model directory; the shipped one by default.",
+)
+corpus_option = click.option(
+    "--data",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.",
+)
 
 
 def deciding(function: F) -> F:
@@ -51,12 +65,7 @@ def thresholds(function: F) -> F:
             show_default=True,
             help="工作点:高精度、均衡、高召回。Which thresholds to use.",
         ),
-        click.option(
-            "--model",
-            "model_path",
-            type=click.Path(path_type=Path),
-            help="模型目录,默认内置模型。Model directory; the shipped one by default.",
-        ),
+        model_option,
     ):
         function = option(function)
     return function
@@ -75,7 +84,7 @@ def check_settings(operating_point: str, fail_on: str, on: str | None, explain: 
 
 def read_bytes(name: str) -> bytes:
     """Content of a file, or of standard input for ``-``."""
-    try:
+    with reading(name):
         if name == "-":
             data = sys.stdin.buffer.read(MAX_INPUT + 1)
         else:
@@ -84,12 +93,6 @@ def read_bytes(name: str) -> bytes:
                 raise InputError(f"{name}: is a directory. Name the files in it.", code="E_INPUT_DIRECTORY")
             with path.open("rb") as file:
                 data = file.read(MAX_INPUT + 1)
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file. Check the path.", code="E_INPUT_MISSING") from error
-    except OSError as error:
-        raise InputError(
-            f"{name}: cannot be read ({error.strerror}). Check its permissions.", code="E_INPUT_UNREADABLE"
-        ) from error
     if len(data) > MAX_INPUT:
         raise InputError(f"{name}: more than {MAX_INPUT // 2**20} MB. Split the file.", code="E_INPUT_SIZE")
     return data

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import click
 
+from .options import corpus_option
+
 
 @click.command(name="train")
-@click.option(
-    "--data",
-    "folder",
-    type=click.Path(path_type=Path),
-    help="语料目录,默认 data/corpus。Corpus folder; data/corpus by default.",
-)
+@corpus_option
 @click.option(
     "--extra",
     multiple=True,

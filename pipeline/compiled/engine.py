@@ -149,18 +149,20 @@ def judge(
         breaks = find(book, SENTENCE_END, text, kinds, length, get8(work, f.STACK), break_spans)
         for i in range(breaks):
             put4(get8(work, f.BREAKS), i, get4(break_spans, 2 * i))
-        hits = find_hits(book, work, text, marks, length, breaks, hit_rows.ctypes.data, len(hit_rows) // 4)
-        while hits < 0:
-            hit_rows = np.empty(2 * len(hit_rows), dtype=np.int32)
+        while True:
             hits = find_hits(book, work, text, marks, length, breaks, hit_rows.ctypes.data, len(hit_rows) // 4)
+            if hits >= 0:
+                break
+            hit_rows = np.empty(2 * len(hit_rows), dtype=np.int32)
         if len(inside) < hits:
             inside = np.empty(2 * hits, dtype=np.int32)
         put8(work, f.INSIDE, inside.ctypes.data)
         hits_at = hit_rows.ctypes.data
-        found = find_concepts(book, work, hits_at, hits, breaks, found_rows.ctypes.data, len(found_rows) // 4)
-        while found < 0:
-            found_rows = np.empty(2 * len(found_rows), dtype=np.int32)
+        while True:
             found = find_concepts(book, work, hits_at, hits, breaks, found_rows.ctypes.data, len(found_rows) // 4)
+            if found >= 0:
+                break
+            found_rows = np.empty(2 * len(found_rows), dtype=np.int32)
         found_at = found_rows.ctypes.data
         find_grams(book, text, length, get8(work, f.GRAM_ROWS), get8(work, f.GRAM_STARTS), get8(work, f.HEARD))
         word_ends = get8(work, f.WORD_ENDS)
@@ -242,21 +244,7 @@ def judge(
             continue
 
         # Evidence.
-        count = find_places(
-            book,
-            work,
-            deciding_start,
-            deciding_end,
-            words,
-            hits_at,
-            hits,
-            found_at,
-            found,
-            places.ctypes.data,
-            len(places) // 3,
-        )
-        while count > len(places) // 3:
-            places = np.empty(3 * count, dtype=np.int32)
+        while True:
             count = find_places(
                 book,
                 work,
@@ -270,6 +258,9 @@ def judge(
                 places.ctypes.data,
                 len(places) // 3,
             )
+            if count <= len(places) // 3:
+                break
+            places = np.empty(3 * count, dtype=np.int32)
         cells = deciding_end - deciding_start + 1
         if len(share) < cells:
             share = np.empty(2 * cells, dtype=np.float64)

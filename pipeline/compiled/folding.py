@@ -134,6 +134,18 @@ def _rank(char: int) -> int:
     return 2 if char == EMOJI_CODE else 3
 
 
+@kernel
+def _is_mute(mark: int) -> bool:
+    """Whether a character is passed over when a text is heard."""
+    return mark & (SOUND_MASK | SEPARATOR) == SEPARATOR
+
+
+@kernel
+def _sounds_behind(row: int, mark: int) -> int:
+    """1 if a key term may begin with the sound that ``row`` of ``SOUND_PAIRS`` stands for and that of a character, else 0."""
+    return get1(row, mark & SOUND_MASK) & (0 if _is_mute(mark) else 1)
+
+
 # Columns of the facts that :func:`canonicalise` leaves.
 CHANGED, ALL_MARKS, SOUNDS, TRIGGERS = range(4)
 GATE_BITS = 1 << 16
@@ -178,10 +190,8 @@ def canonicalise(
         # The rest as look_for_pairs does it.
         triggers |= pair_bit(gate, GATE_BITS, last, code)
         last = code
-        sound = mark & SOUND_MASK
-        mute = sound == 0 and mark & SEPARATOR != 0
-        sounds |= get1(row, sound) & (0 if mute else 1)
-        row = row if mute else pairs + width * sound
+        sounds |= _sounds_behind(row, mark)
+        row = row if _is_mute(mark) else pairs + width * (mark & SOUND_MASK)
     if lost < 0 or gaps & GAP:
         return _canonicalise_slowly(book, raw, size, text, marks, starts, ends, room, facts)
     for index in range(size):
@@ -212,10 +222,8 @@ def look_for_pairs(book: int, text: int, marks: int, length: int, facts: int) ->
         triggers |= pair_bit(gate, GATE_BITS, last, char)
         last = char
         mark = get4(marks, at)
-        sound = mark & SOUND_MASK
-        mute = sound == 0 and mark & SEPARATOR != 0
-        sounds |= get1(row, sound) & (0 if mute else 1)
-        row = row if mute else pairs + width * sound
+        sounds |= _sounds_behind(row, mark)
+        row = row if _is_mute(mark) else pairs + width * (mark & SOUND_MASK)
     # A row of one sound counts before any character, and before none.
     put8(facts, SOUNDS, sounds | get1(row, 0))
     put8(facts, TRIGGERS, triggers)
