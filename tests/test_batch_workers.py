@@ -150,3 +150,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
     assert read == rows
     assert megabytes <= 500
     os.remove(source)
+
+
+def test_workers_do_without_packages_that_only_delay_their_start() -> None:
+    code = (
+        "import sys; from pathlib import Path; from pipeline.batch import work\n"
+        "work.start(None, Path('.'))\n"
+        "for name in ('pandas', 'scipy'):\n"
+        "    try: __import__(name)\n"
+        "    except ModuleNotFoundError: continue\n"
+        "    sys.exit(name)\n"
+        "import pyarrow as pa; assert pa.array([1, None]).null_count == 1\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")

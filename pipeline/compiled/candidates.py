@@ -13,7 +13,6 @@ from .disguise_tables import (
     ASCII_LAST,
     EMOJI_BETWEEN,
     EXACT,
-    HIDDEN_BITS,
     HOMOPHONE,
     KNOWN_SPELLING,
     LONGEST_SYLLABLE,
@@ -26,7 +25,7 @@ from .folding import ALONE, EMOJI_CODE, LETTER, LINE, SEPARATOR, SOUND_MASK, SPE
 from .jit import kernel
 from .memory import get1, get4, get8, put4
 from .segmentation import is_alphanumeric
-from .trie import exact, longest_at, pair_bit, starts_at
+from .trie import exact, longest_at, starts_at
 
 # Columns of a candidate or an accepted disguise.
 START, END, TERM, KIND, UNIT, SPELLING, ACCEPTED = range(7)
@@ -92,21 +91,15 @@ def _heard_otherwise(book: int, text: int, marks: int, length: int, heard: int) 
 
 
 @kernel
-def may_hold(book: int, text: int, marks: int, length: int, every: int, sounds: int, heard: int) -> bool:
+def may_hold(book: int, text: int, marks: int, length: int, every: int, sounds: int, hidden: int, heard: int) -> bool:
     """As ``disguise._may_hold``.
 
     ``every``: all marks of the text together; ``sounds``: not 0 if two sounds stand side by side of which a key term may begin;
-    ``heard``: scratch for its sounds.
+    ``hidden``: not 0 if two characters do of which a spelling may begin; ``heard``: scratch for the sounds.
     """
     if sounds and every & (SOUND_MASK | TERM_START) and _heard_otherwise(book, text, marks, length, heard):
         return True
-    if not every & (LETTER | SPLIT_START | SPELLING_START):
-        return False
-    pairs = get8(book, f.HIDDEN_PAIRS)
-    some = every & ALONE
-    for at in range(length - 1):
-        some |= pair_bit(pairs, HIDDEN_BITS, get4(text, at), get4(text, at + 1))
-    if some == 0:
+    if not hidden and not every & ALONE:
         return False
     for at in range(length):
         mark = get4(marks, at)

@@ -11,30 +11,33 @@ from .folding import (
     ALL_MARKS,
     BLANK,
     CHANGED,
-    GATE_BITS,
     HAN,
+    HIDDEN_HERE,
     IS_EMOJI,
     OLD,
     SOUNDS,
     TRADITIONAL,
     TRIGGER,
+    TRIGGER_PAIR,
     TRIGGERS,
     canonicalise,
+    look_for,
     look_for_pairs,
+    screened,
 )
 from .jit import Array, kernel
 from .memory import Book, get4, get8, get_double, put4, put8
-from .trie import Builder, pair_bit, pair_bits, starts_at, step
+from .trie import Builder, starts_at, step
 
 _SHORT_LOOK = 2000
 
 
-def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array) -> None:
-    """Put the triggers and the local words into their fields, and mark the characters that are triggers."""
+def enter_gate(book: Book, builder: Builder, gate: tuple[str, ...], marks: Array, screen: Array) -> None:
+    """Put the triggers and the local words into their fields, and mark the characters and pairs that are triggers or begin them."""
     trie = builder.strings(gate)
     trie.enter(book, f.GATE)
     marks[[ord(trigger) for trigger in gate if len(trigger) == 1]] |= TRIGGER
-    book.table(f.GATE_PAIRS, pair_bits(*trie.pairs(), GATE_BITS))
+    look_for(screen, TRIGGER_PAIR, *trie.pairs())
     rows = read_table("lexicon", "jurisdiction.tsv")
     words = [(word, place) for place, row in enumerate(rows) for word in row[1].split()]
     builder.strings([w for w, _ in words], [p for _, p in words]).enter(book, f.LOCAL_WORDS)
@@ -47,9 +50,10 @@ def passes(book: int, text: int, length: int, every: int, triggers: int) -> bool
         return True
     if triggers == 0:
         return False
-    pairs = get8(book, f.GATE_PAIRS)
+    screen = get8(book, f.SCREEN)
     for at in range(length - 1):
-        if pair_bit(pairs, GATE_BITS, get4(text, at), get4(text, at + 1)) and starts_at(book, f.GATE, text, at, length):
+        some = screened(screen, get4(text, at), get4(text, at + 1)) & TRIGGER_PAIR
+        if some and starts_at(book, f.GATE, text, at, length):
             return True
     return False
 
@@ -188,7 +192,7 @@ def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
         return -1
     replaced = False
     every = get8(facts, ALL_MARKS)
-    if may_hold(book, text, marks, length, every, get8(facts, SOUNDS), get8(work, f.HEARD)):
+    if may_hold(book, text, marks, length, every, get8(facts, SOUNDS), get8(facts, HIDDEN_HERE), get8(work, f.HEARD)):
         accepted = find_disguises(book, work, text, marks, length, every)
         if accepted:
             replaced = True

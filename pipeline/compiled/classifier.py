@@ -34,22 +34,21 @@ from .engine import (
     CODE,
     EVASION_KIND,
     EVASION_TERM,
-    GATED,
+    OF_TEXT,
     RAW_END,
     RAW_START,
-    TEXT,
-    TOO_SHORT,
     Output,
 )
 from .entries import entries
 from .features import enter_features
-from .folding import Folding, build_folding, build_marks
+from .folding import Folding, build_folding, build_marks, build_screen
 from .jit import Array
 from .lexemes import enter_lexemes
 from .memory import Book
 from .objects import Objects
 from .patterns import build_patterns
 from .scores import enter_model, enter_signals
+from .screening import GATED, TOO_SHORT
 from .segmentation import Dictionary, load_dictionary
 from .trie import Builder
 
@@ -140,10 +139,10 @@ class CompiledClassifier(Classifier):
         first_char = np.cumsum([0, *(len(part.evidence_chars) for part in parts)])
         out = Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         _shift(out.scored, [len(p.scored) for p in parts], first)
-        _shift(out.evidence[:, TEXT], [len(p.evidence) for p in parts], first)
+        _shift(out.evidence[:, OF_TEXT], [len(p.evidence) for p in parts], first)
         _shift(out.evidence[:, CHARS], [len(p.evidence) for p in parts], first_char)
         _shift(out.evidence[:, CHARS_END], [len(p.evidence) for p in parts], first_char)
-        _shift(out.evasions[:, TEXT], [len(p.evasions) for p in parts], first)
+        _shift(out.evasions[:, OF_TEXT], [len(p.evasions) for p in parts], first)
         said = out.evidence_chars.tobytes().decode("utf-32-le")
         spans = zip(out.evidence[:, CHARS].tolist(), out.evidence[:, CHARS_END].tolist(), strict=True)
         gated = (out.flags & GATED) != 0
@@ -162,7 +161,7 @@ class CompiledClassifier(Classifier):
             scored=out.scored,
             code_probabilities=self._code_probabilities(out.scores),
             evidence=EvidenceSpans(
-                text=out.evidence[:, TEXT],
+                text=out.evidence[:, OF_TEXT],
                 start=out.evidence[:, RAW_START],
                 end=out.evidence[:, RAW_END],
                 code=out.evidence[:, CODE],
@@ -170,7 +169,7 @@ class CompiledClassifier(Classifier):
                 canonical=[said[s:e] for s, e in spans],
             ),
             evasions=Evasions(
-                text=out.evasions[:, TEXT],
+                text=out.evasions[:, OF_TEXT],
                 start=out.evasions[:, RAW_START],
                 end=out.evasions[:, RAW_END],
                 kind=out.evasions[:, EVASION_KIND],
@@ -261,9 +260,11 @@ def _build(artefact: Artefact) -> tuple[Book, tuple[str, ...]]:
     builder = _builder()
     book = Book(f.FIELDS)
     marks = build_marks()
-    terms = enter_disguises(book, builder, marks)
+    screen = build_screen()
+    terms = enter_disguises(book, builder, marks, screen)
     enter_lexemes(book, builder, marks)
-    enter_gate(book, builder, artefact.gate, marks)
+    enter_gate(book, builder, artefact.gate, marks, screen)
+    book.table(f.SCREEN, screen)
     _folding().enter(book, marks)
     build_patterns().enter(book)
     _dictionary().enter(book)

@@ -11,10 +11,20 @@ from ..resources import read_table
 from ..text import disguise as plain
 from ..text.pinyin import fold_syllable, spellings_of
 from . import fields as f
-from .folding import ALONE, BARE, COMMON, SOUND_MASK, SPELLING_START, SPLIT_START, TERM_START
+from .folding import (
+    ALONE,
+    BARE,
+    COMMON,
+    HIDDEN_PAIR,
+    SOUND_MASK,
+    SPELLING_START,
+    SPLIT_START,
+    TERM_START,
+    look_for,
+)
 from .jit import Array
 from .memory import Book
-from .trie import Builder, pair_bits
+from .trie import Builder
 
 KINDS = (
     "separator",
@@ -42,13 +52,12 @@ KINDS = (
 ) = range(10)
 
 LONGEST_SYLLABLE = 6  # letters
-HIDDEN_BITS = 1 << 16
 ASCII_FIRST, ASCII_LAST, ONE_TO_ONE, DOUBTFUL = 1, 2, 4, 8  # flags of a listed spelling
 IN_CONTEXT, EXACT = 1, 2  # flags of a term
 
 
-def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ...]:
-    """Put the tables into their fields, set the marks of characters, and return the terms by number.
+def enter_disguises(book: Book, builder: Builder, marks: Array, screen: Array) -> tuple[str, ...]:
+    """Put the tables into their fields, set the marks of characters and the pairs to look for, and return the terms by number.
 
     Terms are numbered: key terms first, then other meanings of listed spellings.
     """
@@ -64,7 +73,7 @@ def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ..
         if term not in numbers:
             numbers[term] = len(names)
             names.append(term)
-    _enter_sounds(book, builder, marks, sound, numbers)
+    _enter_sounds(book, builder, marks, screen, sound, numbers)
     spellings = tables.spelling_list
     for keys, bit in ((tables.terms, TERM_START), (spellings, SPELLING_START), (tuple(tables.split), SPLIT_START)):
         marks[[ord(key[0]) for key in keys]] |= bit
@@ -95,7 +104,9 @@ def enter_disguises(book: Book, builder: Builder, marks: Array) -> tuple[str, ..
     return tuple(names)
 
 
-def _enter_sounds(book: Book, builder: Builder, marks: Array, sound: dict[str, int], numbers: dict[str, int]) -> None:
+def _enter_sounds(
+    book: Book, builder: Builder, marks: Array, screen: Array, sound: dict[str, int], numbers: dict[str, int]
+) -> None:
     """Tables of what syllables and rows of them mean."""
     tables = plain._tables()
     sequences: dict[str, list[int]] = {}
@@ -132,7 +143,7 @@ def _enter_sounds(book: Book, builder: Builder, marks: Array, sound: dict[str, i
     builder.strings(sorted(letters)).enter(book, f.LETTERS)
     hidden = (*letters, *tables.split, *tables.spelling_list)
     marks[[ord(key) for key in hidden if len(key) == 1]] |= ALONE
-    book.table(f.HIDDEN_PAIRS, pair_bits(*builder.strings(hidden).pairs(), HIDDEN_BITS))
+    look_for(screen, HIDDEN_PAIR, *builder.strings(hidden).pairs())
 
 
 def _numbers(values: Iterable[int]) -> Array:

@@ -20,7 +20,7 @@ from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
 from .memory import Book, get4, get8, put4
 from .patterns import CLAUSE_END
-from .trie import LEAF, Builder, first_step, number_of, pair_bit, pair_bits, step
+from .trie import LEAF, Builder, fetch_step, first_step, number_of, pair_bit, pair_bits, step
 
 # A word takes a row of five: start, end, row of the word, row of the pair with the word before that is not white space, and
 # where that one starts.
@@ -101,6 +101,8 @@ def find_grams(book: int, text: int, length: int, grams: int, starts: int, secon
             first = get4(text, start)
             known = pair_bit(pairs, _PAIR_BITS, BLANK if first == LINE else first, char)
             state = step(slots, mask, state, char) if known else -1
+            # Behind the last character stands whatever was there, which is no harm to fetch.
+            fetch_step(slots, mask, max(state, 0), get4(text, start + 2))
         else:
             state = -1
         put4(seconds, start, state)

@@ -12,11 +12,10 @@ from __future__ import annotations
     LOWER_TO,
     LOWER_COUNT,
     CHARACTERS,  # a row for each code point below memory.DIRECT, columns below
-    HIDDEN_PAIRS,  # bits, see trie.pair_bit
-) = range(9)
-# The states behind the character alone in the dictionary and in the tries of features, and its class in regular expressions;
-# whether jieba looks it up.
-DICTIONARY_STATE, GRAM_STATE, WORD_STATE, KIND, BLOCK = range(5)
+) = range(8)
+# The states behind the character alone in the dictionary and in the tries of features and terms, and its class in regular
+# expressions; whether jieba looks it up.
+DICTIONARY_STATE, GRAM_STATE, WORD_STATE, LEXICON_STATE, KIND, BLOCK = range(6)
 
 # Disguises. Terms are numbered: key terms first, then other meanings of listed spellings.
 (
@@ -114,7 +113,7 @@ COST_NUMBERS, COSTS, UNKNOWN_COST, DICTIONARY_PAIRS = range(50, 54)
     CONTACT,
     OUT_OF_SCOPE,
     MOSTLY_TRADITIONAL,
-    GATE_PAIRS,  # bits, see trie.pair_bit
+    SCREEN,  # two bits a pair of characters, see folding.screened
     WEIGHT_WIDTH,  # heads, rounded up
 ) = range(100, 123)
 

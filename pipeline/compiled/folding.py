@@ -14,7 +14,7 @@ from ..text.disguise import SEPARATORS
 from . import fields as f
 from .jit import Array, kernel
 from .memory import Book, get1, get4, get8, put4, put8
-from .trie import pair_bit
+from .trie import pair_place, pair_places
 
 TOP = 0x110000
 EMOJI_CODE = ord(EMOJI)
@@ -147,8 +147,27 @@ def _sounds_behind(row: int, mark: int) -> int:
 
 
 # Columns of the facts that :func:`canonicalise` leaves.
-CHANGED, ALL_MARKS, SOUNDS, TRIGGERS = range(4)
-GATE_BITS = 1 << 16
+CHANGED, ALL_MARKS, SOUNDS, TRIGGERS, HIDDEN_HERE = range(5)
+TRIGGER_PAIR, HIDDEN_PAIR = 1, 2
+_SCREEN_PAIRS = 1 << 16
+
+
+def build_screen() -> Array:
+    """Two bits a pair of characters (a hash of it), none of them set."""
+    return np.zeros(_SCREEN_PAIRS // 4, dtype=np.uint8)
+
+
+def look_for(screen: Array, bit: int, firsts: Array, seconds: Array) -> None:
+    """Set ``TRIGGER_PAIR`` or ``HIDDEN_PAIR`` for pairs of characters that what is looked for begins with."""
+    places = pair_places(firsts, seconds, _SCREEN_PAIRS)
+    np.bitwise_or.at(screen, places >> 2, (bit << 2 * (places & 3)).astype(np.uint8))
+
+
+@kernel
+def screened(screen: int, first: int, second: int) -> int:
+    """The two bits of a pair of characters; now and then more than were set."""
+    place = pair_place(first, second, _SCREEN_PAIRS)
+    return get1(screen, place >> 2) >> 2 * (place & 3) & 3
 
 
 @kernel
@@ -169,8 +188,8 @@ def canonicalise(
     gaps = 0  # whether two gap characters stand side by side
     before = 0
     last = 0
-    triggers = 0
-    gate = get8(book, f.GATE_PAIRS)
+    found = 0
+    screen = get8(book, f.SCREEN)
     pairs = get8(book, f.SOUND_PAIRS)
     width = get8(book, f.SOUND_COUNT)
     row = pairs  # of the sound before
@@ -188,7 +207,7 @@ def canonicalise(
         gaps |= mark & before
         before = mark
         # The rest as look_for_pairs does it.
-        triggers |= pair_bit(gate, GATE_BITS, last, code)
+        found |= screened(screen, last, code)
         last = code
         sounds |= _sounds_behind(row, mark)
         row = row if _is_mute(mark) else pairs + width * (mark & SOUND_MASK)
@@ -200,33 +219,35 @@ def canonicalise(
     put8(facts, CHANGED, 1 if differs else 0)
     put8(facts, ALL_MARKS, every)
     put8(facts, SOUNDS, sounds | get1(row, 0))
-    put8(facts, TRIGGERS, triggers)
+    put8(facts, TRIGGERS, found & TRIGGER_PAIR)
+    put8(facts, HIDDEN_HERE, found & HIDDEN_PAIR)
     return size
 
 
 @kernel
 def look_for_pairs(book: int, text: int, marks: int, length: int, facts: int) -> None:
-    """Put into ``facts`` whether key terms may be heard in a text, and whether a trigger may begin in it.
+    """Put into ``facts`` whether key terms may be heard in a text, and whether a trigger or a disguise may begin in it.
 
-    Both look at what stands side by side, without branches, for what ordinary text holds is hard to predict.
+    All look at what stands side by side, without branches, for what ordinary text holds is hard to predict.
     """
-    gate = get8(book, f.GATE_PAIRS)
+    screen = get8(book, f.SCREEN)
     pairs = get8(book, f.SOUND_PAIRS)
     width = get8(book, f.SOUND_COUNT)
     row = pairs  # of the sound before
     last = 0
     sounds = 0
-    triggers = 0
+    found = 0
     for at in range(length):
         char = get4(text, at)
-        triggers |= pair_bit(gate, GATE_BITS, last, char)
+        found |= screened(screen, last, char)
         last = char
         mark = get4(marks, at)
         sounds |= _sounds_behind(row, mark)
         row = row if _is_mute(mark) else pairs + width * (mark & SOUND_MASK)
     # A row of one sound counts before any character, and before none.
     put8(facts, SOUNDS, sounds | get1(row, 0))
-    put8(facts, TRIGGERS, triggers)
+    put8(facts, TRIGGERS, found & TRIGGER_PAIR)
+    put8(facts, HIDDEN_HERE, found & HIDDEN_PAIR)
 
 
 @kernel

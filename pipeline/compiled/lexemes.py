@@ -13,12 +13,13 @@ from .matcher import match_at, required_ahead
 from .memory import Book, get1, get4, get8, lowest_bit, put4, put8
 from .patterns import FIRST_CLASS_PATTERN
 from .regex import WORD_BITS
-from .trie import LEAF, Builder, number_of, pair_bit, pair_bits, step
+from .trie import LEAF, Builder, first_step, number_of, pair_bit, pair_bits, step
 
 # A hit and a concept found take a row of four: class or concept, start, end, and for hits the number of the sentence.
 WHAT, BEGIN, FINISH, SENTENCE = range(4)
 _FAR = 1 << 40
 _PAIR_BITS = 1 << 17
+_TERM, _PATTERN, _PLACE = 1, 2, 4
 
 
 def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
@@ -41,7 +42,7 @@ def enter_lexemes(book: Book, builder: Builder, marks: Array) -> None:
         way_starts.append(len(ways))
     marks[[ord(term) for term in words.terms if len(term) == 1]] |= LEXICON_TERM
     trie = builder.strings(words.terms)
-    trie.enter_direct(book, f.LEXICON, len(words.terms))
+    book.column(f.CHARACTERS, f.LEXICON_STATE, trie.enter_direct(book, f.LEXICON, len(words.terms)))
     book.table(f.LEXICON_PAIRS, pair_bits(*trie.pairs(), _PAIR_BITS))
     classes = [c for row in words.term_classes for c in row]
     book.table(f.TERM_CLASSES, np.array(classes, dtype=np.int32))
@@ -69,19 +70,19 @@ def _starting(book: int, work: int, text: int, start: int, length: int) -> int:
     class_starts = get8(book, f.TERM_CLASS_STARTS)
     classes = get8(book, f.TERM_CLASSES)
     size = 0
-    state = 0
-    at = start
-    while at < length and not state & LEAF:
-        state = step(slots, mask, state, get4(text, at))
-        if state < 0:
-            break
-        at += 1
+    state = first_step(get8(book, f.CHARACTERS), f.LEXICON_STATE, slots, mask, get4(text, start))
+    at = start + 1
+    while state >= 0:
         term = number_of(state, numbers)
         if term >= 0:
             for choice in range(get4(class_starts, term), get4(class_starts, term + 1)):
                 put4(group, 2 * size, at)
                 put4(group, 2 * size + 1, get4(classes, choice))
                 size += 1
+        if at >= length or state & LEAF:
+            break
+        state = step(slots, mask, state, get4(text, at))
+        at += 1
     return size
 
 
@@ -132,7 +133,10 @@ def _find_alive(book: int, work: int, length: int) -> None:
 
 @kernel
 def _find_places(book: int, work: int, text: int, marks: int, length: int) -> int:
-    """Places where a term or a pattern may begin into ``CHOSEN``; returns how many. No branches: they are hard to predict."""
+    """Places where a term (``_TERM``) or a pattern (``_PATTERN``) may begin into ``CHOSEN``, with what may; returns how many.
+
+    No branches: they are hard to predict.
+    """
     kinds = get8(work, f.KINDS)
     chosen = get8(work, f.CHOSEN)
     pairs = get8(book, f.LEXICON_PAIRS)
@@ -144,11 +148,14 @@ def _find_places(book: int, work: int, text: int, marks: int, length: int) -> in
         some = get4(marks, at) & LEXICON_TERM
         # Behind the last character stands whatever was there: a step too many at most.
         some |= pair_bit(pairs, _PAIR_BITS, get4(text, at), get4(text, at + 1))
+        what = _TERM if some else 0
         kind = get4(kinds, at)
+        some = 0
         for word in range(words):
             some |= get8(first, kind * words + word) & get8(alive, word)
-        put4(chosen, count, at)
-        count += 1 if some else 0
+        what |= _PATTERN if some else 0
+        put4(chosen, count, _PLACE * at + what)
+        count += 1 if what else 0
     return count
 
 
@@ -175,9 +182,11 @@ def find_hits(book: int, work: int, text: int, marks: int, length: int, breaks: 
     sentence = 0
     chosen = get8(work, f.CHOSEN)
     for number in range(_find_places(book, work, text, marks, length)):
-        start = get4(chosen, number)
-        size = _starting(book, work, text, start, length)
-        size = _matching(book, work, text, length, start, free, looked, size)
+        place = get4(chosen, number)
+        start = place // _PLACE
+        size = _starting(book, work, text, start, length) if place & _TERM else 0
+        if place & _PATTERN:
+            size = _matching(book, work, text, length, start, free, looked, size)
         if size == 0:
             continue
         while sentence < breaks and get4(break_at, sentence) <= start:
@@ -185,16 +194,16 @@ def find_hits(book: int, work: int, text: int, marks: int, length: int, breaks: 
         for i in range(1, size):
             end = get4(group, 2 * i)
             kind = get4(group, 2 * i + 1)
-            place = i
-            while place > 0:
-                other = get4(group, 2 * place - 2)
-                if other > end or (other == end and get4(group, 2 * place - 1) <= kind):
+            slot = i
+            while slot > 0:
+                other = get4(group, 2 * slot - 2)
+                if other > end or (other == end and get4(group, 2 * slot - 1) <= kind):
                     break
-                put4(group, 2 * place, other)
-                put4(group, 2 * place + 1, get4(group, 2 * place - 1))
-                place -= 1
-            put4(group, 2 * place, end)
-            put4(group, 2 * place + 1, kind)
+                put4(group, 2 * slot, other)
+                put4(group, 2 * slot + 1, get4(group, 2 * slot - 1))
+                slot -= 1
+            put4(group, 2 * slot, end)
+            put4(group, 2 * slot + 1, kind)
         if count + size > room:
             return -1
         for i in range(size):

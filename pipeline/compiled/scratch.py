@@ -6,6 +6,7 @@ from ..text.disguise import _LONGEST_RUN as LONGEST_RUN
 from . import fields as f
 from .jit import kernel
 from .memory import get8, put8
+from .screening import HELD_CHARS
 
 
 @kernel
@@ -20,7 +21,9 @@ def lay_out(book: int, work: int, block: int, room: int) -> int:
     """Give the fields that grow with the text their part of a block, if it is not 0; returns how many int32 they take."""
     used = 0
     one = room + 4
-    for field in (f.TEXT, f.TEXT_MARKS, f.TEXT_STARTS, f.TEXT_ENDS, f.NEW_TEXT, f.NEW_MARKS, f.NEW_STARTS, f.NEW_ENDS):
+    for field in (f.TEXT, f.TEXT_MARKS, f.TEXT_STARTS, f.TEXT_ENDS):
+        used = _take(work, field, block, used, HELD_CHARS + one)
+    for field in (f.NEW_TEXT, f.NEW_MARKS, f.NEW_STARTS, f.NEW_ENDS):
         used = _take(work, field, block, used, one)
     for field in (f.REPLACED, f.HEARD, f.KINDS, f.WORD_ENDS, f.FOLLOWING, f.BREAKS, f.CHOSEN):
         used = _take(work, field, block, used, one)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DataError, UsageError
 from . import fields as f
 from .jit import Array, kernel
-from .memory import CHARACTER, DIRECT, Book, get2, get4, get8, get_double, put4, put_double
+from .memory import CHARACTER, DIRECT, Book, fetch, get2, get4, get8, get_double, put4, put_double
 from .trie import LEAF, Builder, Trie, code_points, fetch_step, first_states, first_step, pair_bit, pair_bits, step
 
 _NO_WORD = 1.0
@@ -152,6 +152,7 @@ def _find_states(book: int, text: int, start: int, end: int, ends: int, followin
     mask = get8(book, f.DICTIONARY + 1)
     characters = get8(book, f.CHARACTERS)
     pairs = get8(book, f.DICTIONARY_PAIRS)
+    numbers = get8(book, f.COST_NUMBERS)
     # Of half of all pairs no word begins, which bits in near memory tell; which half is hard to predict. So no branches first.
     count = 0
     before = 0
@@ -169,7 +170,12 @@ def _find_states(book: int, text: int, start: int, end: int, ends: int, followin
         at = get4(chosen, i)
         state = get4(ends, at)
         if state >= 0:
-            put4(following, at, step(slots, mask, state, get4(text, at + 1)))
+            state = step(slots, mask, state, get4(text, at + 1))
+            put4(following, at, state)
+            if state >= 0:
+                # Behind the last character stands whatever was there, which is no harm to fetch.
+                fetch_step(slots, mask, state & (LEAF - 1), get4(text, at + 2))
+                fetch(numbers + 2 * (state & (LEAF - 1)))
 
 
 @kernel

@@ -211,10 +211,22 @@ def code_points(text: str) -> Array:
     return np.frombuffer(bytearray(text.encode("utf-32-le", "surrogatepass")), dtype=np.int32)
 
 
+def pair_places(firsts: Array, seconds: Array, size: int) -> Array:
+    """:func:`pair_place` of many pairs."""
+    places: Array = (firsts * _PAIR_FACTOR + seconds) & (size - 1)
+    return places
+
+
+@kernel
+def pair_place(first: int, second: int, size: int) -> int:
+    """A number below ``size``, a power of two, that stands for two characters."""
+    return (first * _PAIR_FACTOR + second) & (size - 1)
+
+
 def pair_bits(firsts: Array, seconds: Array, size: int) -> Array:
     """``size`` bits, a power of two, that tell whether a key may begin with two characters; see :func:`pair_bit`."""
     bits = np.zeros(size // 8, dtype=np.uint8)
-    places = (firsts * _PAIR_FACTOR + seconds) & (size - 1)
+    places = pair_places(firsts, seconds, size)
     np.bitwise_or.at(bits, places >> 3, (1 << (places & 7)).astype(np.uint8))
     return bits
 
@@ -222,7 +234,7 @@ def pair_bits(firsts: Array, seconds: Array, size: int) -> Array:
 @kernel
 def pair_bit(bits: int, size: int, first: int, second: int) -> int:
     """1 if a key may begin with two characters, 0 if none does."""
-    bit = (first * _PAIR_FACTOR + second) & (size - 1)
+    bit = pair_place(first, second, size)
     return get1(bits, bit >> 3) >> (bit & 7) & 1
 
 
