@@ -126,15 +126,14 @@ def judge(
 
     number = 0
     while number < total:
-        following, waiting, used = hold_texts(
+        next_text, waiting, used = hold_texts(
             book, work, raws_at, offsets, number, held.ctypes.data, result, flags, jurisdiction
         )
-        if following == number:
+        if next_text == number:
             room *= 2
             block = np.empty(lay_out(book, work, 0, room), dtype=np.int32)
             lay_out(book, work, block.ctypes.data, room)
             continue
-        next_text = following
         for k in range(waiting):
             row = held.ctypes.data + 8 * HELD * k
             number = get8(row, NUMBER)

@@ -1,7 +1,7 @@
 """Texts that pass the gate picked out of many, before any of them is looked at more closely.
 
-Nine texts in ten stop at the gate. What follows it needs other tables and another piece of code: going to and fro between the two
-for every text takes a seventh more time than going through a hundred of each.
+Most texts stop at the gate. What follows it needs other tables and another piece of code, which stay near if they are used for many
+texts in a row.
 """
 
 from __future__ import annotations
