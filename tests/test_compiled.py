@@ -480,6 +480,18 @@ def test_batches_are_cut_without_a_seam(compiled: CompiledClassifier, monkeypatc
     assert compiled.score(pa.array(texts)).severity.tolist() == [v.severity for v in whole]
 
 
+def test_texts_that_wait_for_each_other(classifier: Classifier, compiled: CompiledClassifier) -> None:
+    disguised = "需要资金周转的朋友看过来,不看征-信当天下款,加薇信13800000000了解。"
+    plain = "不看征信的口子,当天下款,花呗套现秒到账。今天天气不错,我们去公园散步。"
+    assert classifier.check(disguised).evasions
+    # Long ones that wait together take all the room there is for them; what is undone again then stands behind them.
+    batch = [disguised * 60, plain * 100, plain * 150, "天气很好。", disguised, "\u200b" * 50 + plain]
+    assert_same(classifier, compiled, batch)
+    # More than wait at a time, and one that grows beyond any room behind some that wait.
+    assert_same(classifier, compiled, [plain, disguised, "天气很好。"] * 150)
+    assert_same(classifier, compiled, [plain, disguised, "天气很好。", "ﷺ" * 2000 + plain, disguised])
+
+
 def test_a_channel_for_each_text(classifier: Classifier, compiled: CompiledClassifier) -> None:
     texts = CORPUS[:60]
     channels = [None, "ugc_question", "web"] * 20

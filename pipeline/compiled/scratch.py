@@ -6,7 +6,7 @@ from ..text.disguise import _LONGEST_RUN as LONGEST_RUN
 from . import fields as f
 from .jit import kernel
 from .memory import get8, put8
-from .screening import HELD_CHARS
+from .screening import HELD_CHARS, HELD_LINE
 
 
 @kernel
@@ -22,7 +22,8 @@ def lay_out(book: int, work: int, block: int, room: int) -> int:
     used = 0
     one = room + 4
     for field in (f.TEXT, f.TEXT_MARKS, f.TEXT_STARTS, f.TEXT_ENDS):
-        used = _take(work, field, block, used, HELD_CHARS + one)
+        # Held texts, of which the last may take all the room, and one that is normalised again behind them.
+        used = _take(work, field, block, used, HELD_CHARS + HELD_LINE + 2 * one)
     for field in (f.NEW_TEXT, f.NEW_MARKS, f.NEW_STARTS, f.NEW_ENDS):
         used = _take(work, field, block, used, one)
     for field in (f.REPLACED, f.HEARD, f.KINDS, f.WORD_ENDS, f.FOLLOWING, f.BREAKS, f.CHOSEN):

@@ -14,6 +14,7 @@ from .memory import get8, put8
 GATED, IS_TRADITIONAL, TOO_SHORT, OBFUSCATED = 1, 2, 4, 8  # flags of a text
 MOST_HELD = 128  # texts
 HELD_CHARS = 4096  # from which on no more are held
+HELD_LINE = 16  # int32 of a line of memory, at which each begins
 # Columns of a text that is held. Where its disguises were undone, LENGTH is -1: it has to be normalised again.
 NUMBER, LENGTH, CHANGED, TRADITIONAL, TEXT, MARKS, STARTS, ENDS = range(8)
 HELD = 8
@@ -69,7 +70,7 @@ def hold_texts(
             count += 1
             if not replaced:
                 # Some look at what stands behind the last character; and whole lines of memory.
-                size = (length + 16) & ~15
+                size = (length + HELD_LINE) & ~(HELD_LINE - 1)
                 used += size
                 _move(work, size)
         else:
