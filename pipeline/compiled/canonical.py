@@ -12,14 +12,14 @@ from .folding import (
     BLANK,
     CHANGED,
     HAN,
-    HIDDEN_HERE,
+    HIDDEN_PAIR,
     IS_EMOJI,
     OLD,
+    PAIRS,
     SOUNDS,
     TRADITIONAL,
     TRIGGER,
     TRIGGER_PAIR,
-    TRIGGERS,
     canonicalise,
     look_for,
     look_for_pairs,
@@ -192,7 +192,8 @@ def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
         return -1
     replaced = False
     every = get8(facts, ALL_MARKS)
-    if may_hold(book, text, marks, length, every, get8(facts, SOUNDS), get8(facts, HIDDEN_HERE), get8(work, f.HEARD)):
+    hidden = get8(facts, PAIRS) & HIDDEN_PAIR
+    if may_hold(book, text, marks, length, every, get8(facts, SOUNDS), hidden, get8(work, f.HEARD)):
         accepted = find_disguises(book, work, text, marks, length, every)
         if accepted:
             replaced = True
@@ -223,7 +224,7 @@ def normalise(book: int, work: int, raw: int, size: int, outcome: int) -> int:
             every |= get4(marks, at)
         look_for_pairs(book, text, marks, length, facts)
     put8(outcome, 3, every)
-    put8(outcome, 4, get8(facts, TRIGGERS))
+    put8(outcome, 4, get8(facts, PAIRS) & TRIGGER_PAIR)
     return length
 
 

@@ -147,7 +147,7 @@ def _sounds_behind(row: int, mark: int) -> int:
 
 
 # Columns of the facts that :func:`canonicalise` leaves.
-CHANGED, ALL_MARKS, SOUNDS, TRIGGERS, HIDDEN_HERE = range(5)
+CHANGED, ALL_MARKS, SOUNDS, PAIRS = range(4)
 TRIGGER_PAIR, HIDDEN_PAIR = 1, 2
 _SCREEN_PAIRS = 1 << 16
 
@@ -219,8 +219,7 @@ def canonicalise(
     put8(facts, CHANGED, 1 if differs else 0)
     put8(facts, ALL_MARKS, every)
     put8(facts, SOUNDS, sounds | get1(row, 0))
-    put8(facts, TRIGGERS, found & TRIGGER_PAIR)
-    put8(facts, HIDDEN_HERE, found & HIDDEN_PAIR)
+    put8(facts, PAIRS, found)
     return size
 
 
@@ -246,8 +245,7 @@ def look_for_pairs(book: int, text: int, marks: int, length: int, facts: int) ->
         row = row if _is_mute(mark) else pairs + width * (mark & SOUND_MASK)
     # A row of one sound counts before any character, and before none.
     put8(facts, SOUNDS, sounds | get1(row, 0))
-    put8(facts, TRIGGERS, found & TRIGGER_PAIR)
-    put8(facts, HIDDEN_HERE, found & HIDDEN_PAIR)
+    put8(facts, PAIRS, found)
 
 
 @kernel

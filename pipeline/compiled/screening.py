@@ -16,8 +16,8 @@ MOST_HELD = 128  # texts
 HELD_CHARS = 4096  # from which on no more are held
 HELD_LINE = 16  # int32 of a line of memory, at which each begins
 # Columns of a text that is held. Where its disguises were undone, LENGTH is -1: it has to be normalised again.
-NUMBER, LENGTH, CHANGED, TRADITIONAL, TEXT, MARKS, STARTS, ENDS = range(8)
-HELD = 8
+NUMBER, LENGTH, CHANGED, TEXT, MARKS, STARTS, ENDS = range(7)
+HELD = 7
 _TEXT_FIELDS = (f.TEXT, f.TEXT_MARKS, f.TEXT_STARTS, f.TEXT_ENDS)
 
 
@@ -35,6 +35,7 @@ def hold_texts(
     raws: int,
     offsets: Array,
     number: int,
+    used: int,
     held: int,
     outcome: int,
     flags: Array,
@@ -42,9 +43,11 @@ def hold_texts(
 ) -> tuple[int, int, int]:
     """Normalise texts from ``number`` on, set their flags, and hold those that pass the gate as rows of ``held`` (int64).
 
-    The fields of the canonical text stand behind the texts held then. Returns the next text, how many are held, and how many int32 the
-    fields were moved by. Where it stays at ``number`` and holds none, there is not room enough.
+    ``used``: int32 that the fields of the canonical text were moved by when texts were last held, which are let go; they stand behind
+    the texts held then. Returns the next text, how many are held, and the new ``used``. Where the next text is ``number``, there is not
+    room enough for it.
     """
+    _move(work, -used)
     count = 0
     used = 0
     total = len(offsets) - 1
@@ -64,7 +67,6 @@ def hold_texts(
             put8(row, NUMBER, number)
             put8(row, LENGTH, -1 if replaced else length)
             put8(row, CHANGED, get8(outcome, 1))
-            put8(row, TRADITIONAL, get8(outcome, 2))
             for column, field in enumerate(_TEXT_FIELDS):
                 put8(row, TEXT + column, get8(work, field))
             count += 1
@@ -78,9 +80,3 @@ def hold_texts(
         flags[number] = flag
         number += 1
     return number, count, used
-
-
-@kernel
-def release_texts(work: int, used: int) -> None:
-    """Let the fields of the canonical text begin where they did before :func:`hold_texts` moved them."""
-    _move(work, -used)
