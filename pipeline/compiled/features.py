@@ -294,9 +294,9 @@ def _add(row: int, stamps: int, stamp: int, rows: int, count: int) -> int:
     ``stamps``: of row 0. No branch, for which rows a model has is hard to predict: -1 has a place for its stamp too.
     """
     put4(rows, count, row)
-    new = row >= 0 and get4(stamps, row) != stamp
+    new = (row >= 0) & (get4(stamps, row) != stamp)  # not "and", which is a branch
     put4(stamps, row, stamp)
-    return count + (1 if new else 0)
+    return count + new
 
 
 @kernel
