@@ -18,7 +18,7 @@ from .folding import BLANK, LINE
 from .jit import Array, kernel
 from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
-from .memory import Book, get4, get8, put4
+from .memory import Book, fetch, get4, get8, put4
 from .patterns import CLAUSE_END
 from .trie import LEAF, Builder, fetch_step, first_step, number_of, pair_bit, pair_bits, step
 
@@ -144,11 +144,9 @@ def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
     while start < length:
         end = get4(ends, start)
         at = count * WORD
-        put4(words, at + WORD_START, start)
-        put4(words, at + WORD_END, end)
-        put4(words, at + WORD_ROW, -1)
-        put4(words, at + PAIR_ROW, -1)
-        put4(words, at + PREVIOUS, -1)
+        number = -1
+        pair = -1  # what its row is looked up by
+        behind = -1
         # Canonical white space is one blank or line break, always a word of its own.
         char = get4(text, start)
         if char != BLANK and char != LINE:
@@ -159,14 +157,29 @@ def find_words(book: int, text: int, length: int, ends: int, words: int) -> int:
                 place += 1
             number = number_of(state, numbers) if state >= 0 else -1
             if number >= 0:
-                put4(words, at + WORD_ROW, get4(rows, number))
+                fetch(rows + 4 * number)
                 if before >= 0:
-                    put4(words, at + PAIR_ROW, step(pairs, pair_mask, before + 1, number + 1))
-            put4(words, at + PREVIOUS, previous)
+                    pair = before + 1
+                    fetch_step(pairs, pair_mask, pair, number + 1)
+            behind = previous
             before = number
             previous = start
+        put4(words, at + WORD_START, start)
+        put4(words, at + WORD_END, end)
+        put4(words, at + WORD_ROW, number)
+        put4(words, at + PAIR_ROW, pair)
+        put4(words, at + PREVIOUS, behind)
         count += 1
         start = end
+    # Rows last: by then they are near.
+    for word in range(count):
+        at = word * WORD
+        number = get4(words, at + WORD_ROW)
+        if number >= 0:
+            put4(words, at + WORD_ROW, get4(rows, number))
+            pair = get4(words, at + PAIR_ROW)
+            if pair >= 0:
+                put4(words, at + PAIR_ROW, step(pairs, pair_mask, pair, number + 1))
     return count
 
 
