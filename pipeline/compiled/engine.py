@@ -115,7 +115,7 @@ def judge(
     inside = np.empty(128, dtype=np.int32)
     places = np.empty(3 * 1024, dtype=np.int32)
     spans = np.empty(2 * 512, dtype=np.int32)
-    weights = np.empty(512, dtype=np.float64)
+    weights = np.empty(2 * 512, dtype=np.float64)
     share = np.empty(512, dtype=np.float64)
     kept = np.empty(16, dtype=np.int32)
     kept_weights = np.empty(4, dtype=np.float64)
@@ -288,8 +288,8 @@ def judge(
             share = np.empty(2 * cells, dtype=np.float64)
         share_out(book, work, deciding_start, deciding_end, places.ctypes.data, count, share.ctypes.data)
         most = hits + found + words
-        if len(weights) < most:
-            weights = np.empty(2 * most, dtype=np.float64)
+        if len(weights) < 2 * most:
+            weights = np.empty(4 * most, dtype=np.float64)
             spans = np.empty(4 * most, dtype=np.int32)
         phrases = find_phrases(
             deciding_start,

@@ -224,24 +224,30 @@ def name_codes(
     covered = get8(work, f.COVERED)
     width = get8(book, f.WEIGHT_WIDTH)
     weights = get8(book, f.WEIGHTS)
-    said = get8(work, f.TOTALS)
-    for k in range(kept_count):
-        start = get4(kept, 3 * k + SPAN_START)
-        end = get4(kept, 3 * k + SPAN_END)
-        for i in range(code_count):
-            put_double(said, i, 0.0)
-        for number in range(count if code_count > 1 else 0):
-            first = max(start, get4(places, 3 * number + _START))
-            last = min(end, get4(places, 3 * number + _END))
+    heads = get8(book, f.CODE_HEADS)
+    said = get8(work, f.TOTALS)  # what each span says for each code
+    for i in range(kept_count * code_count):
+        put_double(said, i, 0.0)
+    behind = get4(kept, 3 * kept_count - 3 + SPAN_END) if kept_count else 0
+    for number in range(count if code_count > 1 and kept_count else 0):
+        start = get4(places, 3 * number + _START)
+        end = get4(places, 3 * number + _END)
+        if start >= behind or end <= get4(kept, SPAN_START):
+            continue
+        row = get4(places, 3 * number + _ROW)
+        for k in range(kept_count):
+            first = max(start, get4(kept, 3 * k + SPAN_START))
+            last = min(end, get4(kept, 3 * k + SPAN_END))
             if first < last:
-                row = get4(places, 3 * number + _ROW)
                 portion = (last - first) / get4(covered, row)
                 for i in range(code_count):
-                    weight = get_float(weights, row * width + get4(get8(book, f.CODE_HEADS), get4(codes, i)))
-                    put_double(said, i, get_double(said, i) + portion * weight)
+                    weight = get_float(weights, row * width + get4(heads, get4(codes, i)))
+                    at = k * code_count + i
+                    put_double(said, at, get_double(said, at) + portion * weight)
+    for k in range(kept_count):
         best = 0
         for i in range(1, code_count):
-            if get_double(said, i) > get_double(said, best):
+            if get_double(said, k * code_count + i) > get_double(said, k * code_count + best):
                 best = i
         put4(kept, 3 * k + SPAN_CODE, get4(codes, best) if code_count else -1)
     for number in range(count):
@@ -292,36 +298,38 @@ def find_phrases(
 def choose(start: int, spans: int, count: int, weights: int, share: int, kept: int, kept_weights: int) -> int:
     """The best spans in text order into ``kept`` and their weights into ``kept_weights``; returns how many.
 
-    ``weights`` (double) is scratch for a number a span.
+    ``weights`` (double) is scratch for two numbers a span: its weight, and what it is ranked by, 0 if it is out of question.
     """
     for i in range(count):
         weight = 0.0
         for at in range(get4(spans, 2 * i) - start, get4(spans, 2 * i + 1) - start):
             weight += get_double(share, at)
-        put_double(weights, i, weight)
+        put_double(weights, 2 * i, weight)
+        put_double(weights, 2 * i + 1, _rounded(weight))
     kept_count = 0
     highest = 0.0
+    s = e = 0  # of the span kept last
     while kept_count < KEEP:
         best = -1
-        weight = 0.0
+        rank = 0.0
         for i in range(count):
-            this = get_double(weights, i)
-            if _rounded(this) > 0 and (best < 0 or _before(this, spans, i, weight, best)):
+            this = get_double(weights, 2 * i + 1)
+            if this <= 0:
+                continue
+            if get4(spans, 2 * i) < e and s < get4(spans, 2 * i + 1):
+                put_double(weights, 2 * i + 1, 0.0)  # not free any more
+            elif this > rank or (this == rank and _before(spans, i, best)):
                 best = i
-                weight = this
-        if best < 0 or (kept_count and weight < SHARE * highest):
+                rank = this
+        if best < 0:
             break
-        put_double(weights, best, 0.0)
-        s = get4(spans, 2 * best)
-        e = get4(spans, 2 * best + 1)
-        free = True
-        for k in range(kept_count):
-            if s < get4(kept, 3 * k + SPAN_END) and get4(kept, 3 * k + SPAN_START) < e:
-                free = False
-        if not free:
-            continue
+        weight = get_double(weights, 2 * best)
         if kept_count == 0:
             highest = weight
+        elif weight < SHARE * highest:
+            break
+        s = get4(spans, 2 * best)
+        e = get4(spans, 2 * best + 1)
         place = kept_count
         while place > 0 and get4(kept, 3 * place - 3 + SPAN_START) > s:
             for column in range(3):
@@ -341,12 +349,8 @@ def _rounded(weight: float) -> float:
 
 
 @kernel
-def _before(weight: float, spans: int, number: int, other_weight: float, other: int) -> bool:
-    """Whether a candidate comes before another: larger weight, equal to nine places by position."""
-    a = _rounded(weight)
-    b = _rounded(other_weight)
-    if a != b:
-        return a > b
+def _before(spans: int, number: int, other: int) -> bool:
+    """Whether a span comes before another of the same weight, to nine places."""
     if get4(spans, 2 * number) != get4(spans, 2 * other):
         return get4(spans, 2 * number) < get4(spans, 2 * other)
     return get4(spans, 2 * number + 1) < get4(spans, 2 * other + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model.evidence import KEEP
 from ..text.disguise import _LONGEST_RUN as LONGEST_RUN
 from . import fields as f
 from .jit import kernel
@@ -57,7 +58,7 @@ def lay_out_fixed(book: int, work: int, block: int) -> int:
     used = _take(work, f.SEEN, block, used, concepts)
     used = _take(work, f.ORDER, block, used, max(concepts, get8(book, f.CODES)))
     used = _take(work, f.FIRST_FOUND, block, used, concepts)
-    used = _take(work, f.TOTALS, block, used, 2 * max(get8(book, f.WEIGHT_WIDTH), get8(book, f.CODES)))
+    used = _take(work, f.TOTALS, block, used, 2 * max(get8(book, f.WEIGHT_WIDTH), KEEP * get8(book, f.CODES)))
     used = _take(work, f.STAMPS, block, used, rows + 1)
     used = _take(work, f.ROW_LIST, block, used, rows + classes + 40)
     used = _take(work, f.ALIVE, block, used, 2 * get8(book, f.FIRST_WORDS))

@@ -62,10 +62,10 @@ def explain(document: Document, window: tuple[int, int], artefact: Artefact, cod
     scored.sort(key=lambda c: (-round(c[0], DIGITS), c[1]))
     kept: list[Span] = []
     for weight, s, e in scored:
-        if len(kept) == KEEP or (kept and weight < SHARE * kept[0].weight):
-            break
         if any(s < k.end and k.start < e for k in kept):
             continue
+        if len(kept) == KEEP or (kept and weight < SHARE * kept[0].weight):
+            break
         best = max(codes, key=lambda c: sum(by_code[c][s - start : e - start]), default=None)
         kept.append(Span(s, e, weight, best))
     return sorted(kept, key=lambda k: k.start)
