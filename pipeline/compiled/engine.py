@@ -189,7 +189,15 @@ def judge(
                 break
             found_rows = np.empty(2 * len(found_rows), dtype=np.int32)
         found_at = found_rows.ctypes.data
-        find_grams(book, text, length, get8(work, f.GRAM_ROWS), get8(work, f.GRAM_STARTS), get8(work, f.HEARD))
+        find_grams(
+            book,
+            text,
+            length,
+            get8(work, f.GRAM_ROWS),
+            get8(work, f.GRAM_STARTS),
+            get8(work, f.HEARD),
+            get8(work, f.CHOSEN),
+        )
         word_ends = get8(work, f.WORD_ENDS)
         cut_words(book, text, length, word_ends, get8(work, f.BEST), get8(work, f.FOLLOWING), get8(work, f.CHOSEN))
         words = find_words(book, text, length, word_ends, get8(work, f.WORD_ROWS))

@@ -81,31 +81,42 @@ def _enter_words(book: Book, builder: Builder, rows: Mapping[str, int]) -> None:
 
 
 @kernel
-def find_grams(book: int, text: int, length: int, grams: int, starts: int, seconds: int) -> None:
-    """The n-grams the model knows, place by place; see ``GRAM_ROWS``. Line breaks count as blanks. ``seconds`` is scratch."""
+def find_grams(book: int, text: int, length: int, grams: int, starts: int, seconds: int, chosen: int) -> None:
+    """The n-grams the model knows, place by place; see ``GRAM_ROWS``. Line breaks count as blanks.
+
+    ``seconds`` and ``chosen`` are scratch for a number a character.
+    """
     longest = get8(book, f.LONGEST_GRAM)
     slots = get8(book, f.GRAMS)
     mask = get8(book, f.GRAMS + 1)
     numbers = get8(book, f.GRAMS + 2)
     pairs = get8(book, f.GRAM_PAIRS)
     characters = get8(book, f.CHARACTERS)
-    # The first two steps from every place do not wait for each other; their states are kept in ``starts`` and ``seconds``.
+    # The first two steps from every place do not wait for each other; their states are kept in ``starts`` and ``seconds``. Which pairs
+    # of characters a gram begins with is hard to predict, so they are picked out without branches.
+    some = 0
+    last = 0
     for start in range(length):
         char = get4(text, start)
-        put4(starts, start, first_step(characters, f.GRAM_STATE, slots, mask, BLANK if char == LINE else char))
-    for start in range(length):
+        char = BLANK if char == LINE else char
+        put4(starts, start, first_step(characters, f.GRAM_STATE, slots, mask, char))
+        put4(seconds, start, -1)
+        put4(chosen, some, start - 1)
+        some += pair_bit(pairs, _PAIR_BITS, last, char) if start > 0 else 0
+        last = char
+    for i in range(some if longest > 1 else 0):
+        start = get4(chosen, i)
+        char = get4(text, start + 1)
+        fetch_step(slots, mask, max(get4(starts, start), 0), BLANK if char == LINE else char)
+    for i in range(some if longest > 1 else 0):
+        start = get4(chosen, i)
         state = get4(starts, start)
-        if state >= 0 and longest > 1 and start + 1 < length and not state & LEAF:
+        if state >= 0 and not state & LEAF:
             char = get4(text, start + 1)
-            char = BLANK if char == LINE else char
-            first = get4(text, start)
-            known = pair_bit(pairs, _PAIR_BITS, BLANK if first == LINE else first, char)
-            state = step(slots, mask, state, char) if known else -1
+            state = step(slots, mask, state, BLANK if char == LINE else char)
+            put4(seconds, start, state)
             # Behind the last character stands whatever was there, which is no harm to fetch.
             fetch_step(slots, mask, max(state, 0), get4(text, start + 2))
-        else:
-            state = -1
-        put4(seconds, start, state)
     count = 0
     for start in range(length):
         state = get4(starts, start)
