@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from ..compiled import Columns
+    from ..compiled import Columns, Strings
     from .scoring import RowVerdict
 
 Array = npt.NDArray[Any]
@@ -41,28 +41,25 @@ class Details(NamedTuple):
     spans: Flat
     start: Array
     end: Array
-    raw: list[str]
-    canonical: list[str]
+    raw: Strings
+    canonical: Strings
     weight: Array
     code_names: tuple[str, ...]
     signal_names: tuple[str, ...]
     kind_names: tuple[str, ...]
 
 
-def details(columns: Columns, texts: Sequence[str] | Any, told: Array, ceilings: Array) -> Details:
+def details(columns: Columns, told: Array, ceilings: Array) -> Details:
     """Of the texts marked in ``told`` (bool, one a text); ``ceilings`` severity that each code can reach."""
     rows = told.nonzero()[0]
     place = np.zeros(len(told), dtype=np.int64)
     place[rows] = np.arange(len(rows))
     severity = columns.severity[rows]
 
-    masks = columns.codes[rows]
-    coded = masks.nonzero()[0]
-    chances = columns.code_probabilities[np.searchsorted(columns.scored, rows[coded])]
-    order = np.argsort(-chances, axis=1, kind="stable")
-    held = (masks[coded, None] >> order) & 1 > 0
-    at, _ = held.nonzero()
-    codes = Flat(coded[at], order[held])
+    codes = Flat(*_bits(columns.codes[rows], len(columns.code_names)))
+    p = columns.code_scores.probabilities(np.searchsorted(columns.scored, rows[codes.row]), codes.number)
+    order = np.lexsort((-p, codes.row))
+    codes = Flat(codes.row[order], codes.number[order])
 
     signals = Flat(*_bits(columns.signals[rows], len(columns.signal_names)))
 
@@ -78,16 +75,16 @@ def details(columns: Columns, texts: Sequence[str] | Any, told: Array, ceilings:
         severity=severity,
         p_misleading=columns.probabilities[rows, 1],
         codes=codes,
-        code_p=chances[at, codes.number],
+        code_p=p[order],
         code_severity=np.minimum(severity[codes.row], ceilings[codes.number]).astype(np.int8),
         signals=signals,
         kinds=kinds,
         spans=Flat(place[spans.text], spans.code),
         start=spans.start,
         end=spans.end,
-        raw=_cuttings(texts, spans.text.tolist(), spans.start.tolist(), spans.end.tolist()),
-        canonical=spans.canonical,
-        weight=np.array([round(w, 4) for w in spans.weight.tolist()], dtype=np.float64),
+        raw=spans.raw_strings,
+        canonical=spans.canonical_strings,
+        weight=rounded(spans.weight),
         code_names=columns.code_names,
         signal_names=columns.signal_names,
         kind_names=columns.evasion_kinds,
@@ -101,15 +98,16 @@ def _bits(masks: Array, count: int) -> tuple[Array, Array]:
     return some[at], number
 
 
-def _cuttings(texts: Sequence[str] | Any, rows: list[int], starts: list[int], ends: list[int]) -> list[str]:
-    """The evidence as it stands in the texts."""
-    found = []
-    last, text = -1, ""
-    for row, start, end in zip(rows, starts, ends, strict=True):
-        if row != last:
-            last, value = row, texts[row]
-            text = value if isinstance(value, str) else value.as_py()
-        found.append(text[start:end])
+def rounded(values: Array) -> Array:
+    """Each as ``round(value, 4)`` gives it; for finite values (below 1e300)."""
+    scaled = values * 1e4
+    whole = np.rint(scaled)
+    found: Array = whole / 1e4
+    # A quotient of whole numbers is the double nearest to the decimal, as Python's is. Which whole number, the product does not
+    # tell where it is close to the middle of two, or so large that it is not exact.
+    sure = (np.abs(scaled - whole) < 0.499999) & (np.abs(scaled) < 1e9)
+    for k in (~sure).nonzero()[0].tolist():
+        found[k] = round(float(values[k]), 4)
     return found
 
 

@@ -176,7 +176,7 @@ class CompiledScorer:
             told[found.evasions.text] = True
             scalars = Scalars(
                 found.severity,
-                found.probabilities[:, 1],
+                np.ascontiguousarray(found.probabilities[:, 1]),
                 found.flagged,
                 found.abstain,
                 found.action,
@@ -184,7 +184,7 @@ class CompiledScorer:
                 found.action_names,
                 found.stance_names,
             )
-        said = details(found, texts, told, self._ceilings)
+        said = details(found, told, self._ceilings)
         verdicts = Deferred(len(said.rows), lambda: _verdicts(found, said))
         if not columns:
             return Scored(len(found), said.rows.tolist(), list(verdicts), self.quiet)
@@ -210,8 +210,8 @@ def _verdicts(columns: Columns, said: Details) -> list[RowVerdict]:
         said.spans.number.tolist(),
         said.start.tolist(),
         said.end.tolist(),
-        said.raw,
-        said.canonical,
+        said.raw.values,
+        said.canonical.values,
         said.weight.tolist(),
         strict=True,
     ):

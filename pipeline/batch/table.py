@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -16,6 +16,9 @@ from ..taxonomy import SEVERITY_LABELS
 from .details import Details
 from .pages import quiet_page
 from .scoring import PageVerdict, RowVerdict, Scalars, Scored, Scorer, quiet_verdict
+
+if TYPE_CHECKING:
+    from ..compiled import Strings
 
 _CODE = pa.struct([("code", pa.string()), ("p", pa.float64()), ("severity", pa.int8())])
 _EVIDENCE = pa.struct(
@@ -121,7 +124,7 @@ def _ready(s: Scalars, quiet: RowVerdict) -> dict[str, pa.Array]:
         name: pa.array(column, type=_TYPES[name])
         for name, column in (
             ("severity", s.severity),
-            ("p_misleading", np.ascontiguousarray(s.p_misleading)),
+            ("p_misleading", s.p_misleading),
             ("flagged", s.flagged),
             ("abstain", s.abstain),
         )
@@ -146,8 +149,8 @@ def _told(count: int, d: Details) -> dict[str, pa.Array]:
     evidence = [
         pa.array(d.start, type=pa.int32()),
         pa.array(d.end, type=pa.int32()),
-        pa.array(d.raw, type=pa.string()),
-        pa.array(d.canonical, type=pa.string()),
+        _text(d.raw),
+        _text(d.canonical),
         _taken(d.spans.number, d.code_names),
         pa.array(d.weight, type=pa.float64()),
     ]
@@ -158,12 +161,17 @@ def _told(count: int, d: Details) -> dict[str, pa.Array]:
         "evasion_kinds": (d.kinds, _taken(d.kinds.number, d.kind_names)),
     }
     arrays = {}
+    # The list of a row begins where the last that has one ended.
+    gaps = np.diff(np.concatenate(([-1], d.rows, [count])))
     for name, (held, values) in flat.items():
-        sizes = np.zeros(count + 1, dtype=np.int32)
-        sizes[d.rows + 1] = np.bincount(held.row, minlength=len(d.rows))
-        offsets = pa.array(np.cumsum(sizes, dtype=np.int32))
-        arrays[name] = pa.ListArray.from_arrays(offsets, values, type=_TYPES[name])
+        ends = np.searchsorted(held.row, np.arange(len(d.rows) + 1)).astype(np.int32)
+        arrays[name] = pa.ListArray.from_arrays(pa.array(np.repeat(ends, gaps)), values, type=_TYPES[name])
     return arrays
+
+
+def _text(strings: Strings) -> pa.Array:
+    offsets, data = strings.utf8()
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
 
 
 def _taken(numbers: Any, names: Sequence[str]) -> pa.Array:
@@ -173,7 +181,7 @@ def _taken(numbers: Any, names: Sequence[str]) -> pa.Array:
 
 def _words(numbers: Any, names: Sequence[str]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(
-        pa.array(numbers, type=pa.int32()), pa.array(names, type=pa.string()), safe=False
+        pa.array(np.asarray(numbers, dtype=np.int32)), pa.array(names, type=pa.string()), safe=False
     )
 
 

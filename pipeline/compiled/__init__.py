@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .classifier import CompiledClassifier, load_compiled
-    from .columns import Columns, Evasions, EvidenceSpans
+    from .columns import Columns, Evasions, EvidenceSpans, Strings
 
-__all__ = ["Columns", "CompiledClassifier", "Evasions", "EvidenceSpans", "load_compiled"]
+__all__ = ["Columns", "CompiledClassifier", "Evasions", "EvidenceSpans", "Strings", "load_compiled"]
 
 _HOME = {"CompiledClassifier": "classifier", "load_compiled": "classifier"}
 

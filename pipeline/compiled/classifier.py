@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ..verdict import Segment, Verdict
 from . import fields as f
 from .batches import batches
 from .canonical import enter_gate
-from .columns import Columns, Evasions, EvidenceSpans
+from .columns import CodeScores, Columns, Evasions, EvidenceSpans, Strings, stretches
 from .disguise_tables import KINDS, enter_disguises
 from .engine import (
     CHARS,
@@ -89,12 +89,17 @@ class CompiledClassifier(Classifier):
         questions = _questions(channel, len(texts))
         point = self.artefact.operating_points[settings.operating_point]
         parts: list[Output] = []
+        raws = [np.empty(0, dtype=np.int32)]
         at = 0
         for chars, offsets in batches(texts):
             count = len(offsets) - 1
-            parts.append(self._run(chars, offsets, questions[at : at + count], point.thresholds, settings.explain))
+            part = self._run(chars, offsets, questions[at : at + count], point.thresholds, settings.explain)
+            if len(part.evidence):
+                starts = offsets[part.evidence[:, OF_TEXT]] + part.evidence[:, RAW_START]
+                raws.append(stretches(chars, starts, part.evidence[:, RAW_END] - part.evidence[:, RAW_START]))
+            parts.append(part)
             at += count
-        return self._columns(parts, settings)
+        return self._columns(parts, np.concatenate(raws), settings)
 
     def verdicts(
         self,
@@ -132,41 +137,29 @@ class CompiledClassifier(Classifier):
     ) -> Output:
         return self._judge(chars, offsets, questions, self._book.address, thresholds, explain)
 
-    def _columns(self, parts: list[Output], settings: CheckSettings) -> Columns:
-        if not parts:
-            parts = [self._run(*_NOTHING, _NO_THRESHOLDS, False)]
-        first = np.cumsum([0, *(len(part.severity) for part in parts)])
-        first_char = np.cumsum([0, *(len(part.evidence_chars) for part in parts)])
-        out = Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        _shift(out.scored, [len(p.scored) for p in parts], first)
-        _shift(out.evidence[:, OF_TEXT], [len(p.evidence) for p in parts], first)
-        _shift(out.evidence[:, CHARS], [len(p.evidence) for p in parts], first_char)
-        _shift(out.evidence[:, CHARS_END], [len(p.evidence) for p in parts], first_char)
-        _shift(out.evasions[:, OF_TEXT], [len(p.evasions) for p in parts], first)
-        said = out.evidence_chars.tobytes().decode("utf-32-le")
-        spans = zip(out.evidence[:, CHARS].tolist(), out.evidence[:, CHARS_END].tolist(), strict=True)
-        gated = (out.flags & GATED) != 0
+    def _columns(self, parts: list[Output], raws: Array, settings: CheckSettings) -> Columns:
+        out = _joined(parts) if parts else self._run(*_NOTHING, _NO_THRESHOLDS, False)
         return Columns(
             severity=out.severity,
             probabilities=out.probabilities,
-            score=np.rint(100 * out.probabilities[:, 1]).astype(np.int8),
             flagged=out.severity >= 1 + FAIL_ON.index(settings.fail_on),
             abstain=(out.flags & TOO_SHORT) != 0,
-            gated=gated,
+            gated=(out.flags & GATED) != 0,
             stance=out.stance,
             action=self._action_numbers(out),
             jurisdiction=out.jurisdiction,
             codes=out.codes,
             signals=out.signals,
             scored=out.scored,
-            code_probabilities=self._code_probabilities(out.scores),
+            code_scores=CodeScores(out.scores, *self._code_heads),
             evidence=EvidenceSpans(
                 text=out.evidence[:, OF_TEXT],
                 start=out.evidence[:, RAW_START],
                 end=out.evidence[:, RAW_END],
                 code=out.evidence[:, CODE],
                 weight=out.evidence_weights,
-                canonical=[said[s:e] for s, e in spans],
+                raw_strings=Strings(raws, out.evidence[:, RAW_END] - out.evidence[:, RAW_START]),
+                canonical_strings=Strings(out.evidence_chars, out.evidence[:, CHARS_END] - out.evidence[:, CHARS]),
             ),
             evasions=Evasions(
                 text=out.evasions[:, OF_TEXT],
@@ -187,22 +180,23 @@ class CompiledClassifier(Classifier):
             taxonomy_version=self._taxonomy.version,
         )
 
-    def _code_probabilities(self, scores: Array) -> Array:
-        heads = [self._column[f"code:{code.id}"] for code in self._codes_known]
-        calibration = np.array([self.artefact.calibration[head] for head in heads])
-        x = calibration[:, 0] * scores[:, heads] + calibration[:, 1]
-        small = np.exp(-np.abs(x))
-        found: Array = np.where(x >= 0, 1.0, small) / (1.0 + small)
-        return found
+    @cached_property
+    def _code_heads(self) -> tuple[Array, Array]:
+        """Head and calibration of each code."""
+        heads = np.array([self._column[f"code:{code.id}"] for code in self._codes_known])
+        return heads, np.array([self.artefact.calibration[head] for head in heads])
 
     def _action_numbers(self, out: Output) -> Array:
         """As ``Classifier._action`` decides."""
         number = {name: i for i, name in enumerate(self._actions)}
         by_severity = np.array([number[s.action] for s in self._taxonomy.severities], dtype=np.int8)
         routed = np.array([stance in ROUTED_STANCES for stance in self._stances])
-        sure = out.probabilities[:, 1] >= self.artefact.operating_points["high_precision"].thresholds[1]
-        by_hand = (out.severity >= 2) & ~(sure & ~routed[out.stance])
-        return np.where(by_hand, number["human_review"], by_severity[out.severity]).astype(np.int8)
+        serious = (out.severity >= 2).nonzero()[0]
+        least = self.artefact.operating_points["high_precision"].thresholds[1]
+        by_hand = (out.probabilities[serious, 1] < least) | routed[out.stance[serious]]
+        found: Array = by_severity[out.severity]
+        found[serious[by_hand]] = number["human_review"]
+        return found
 
     def _verify(self) -> None:
         """Refuse to work where the compiled functions do not give the scores of the plain scorer."""
@@ -225,6 +219,18 @@ class CompiledClassifier(Classifier):
 
 _NO_THRESHOLDS = (0.0, 0.0, 0.0)
 _NOTHING = (np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.uint8))
+
+
+def _joined(parts: list[Output]) -> Output:
+    """The stretches of a batch as one."""
+    if len(parts) == 1:
+        return parts[0]
+    first = np.cumsum([0, *(len(part.severity) for part in parts)])
+    out = Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    _shift(out.scored, [len(p.scored) for p in parts], first)
+    _shift(out.evidence[:, OF_TEXT], [len(p.evidence) for p in parts], first)
+    _shift(out.evasions[:, OF_TEXT], [len(p.evasions) for p in parts], first)
+    return out
 
 
 def _shift(column: Array, counts: list[int], first: Array) -> None:
