@@ -18,7 +18,7 @@ from .folding import BLANK, LINE
 from .jit import Array, kernel
 from .lexemes import BEGIN, FINISH, SENTENCE, WHAT
 from .matcher import in_set
-from .memory import Book, fetch, get4, get8, put4
+from .memory import CACHE_LINE, Book, fetch, get4, get8, put4
 from .patterns import CLAUSE_END
 from .trie import LEAF, Builder, fetch_step, first_step, number_of, pair_bit, pair_bits, step
 
@@ -312,12 +312,15 @@ def concepts_inside(work: int, found: int, total: int, start: int, end: int) -> 
 
 
 @kernel
-def _add(row: int, stamps: int, stamp: int, rows: int, count: int) -> int:
-    """Add a row that is not there yet, unless it is -1; returns how many there are.
+def _add(row: int, stamps: int, stamp: int, weights: int, size: int, rows: int, count: int) -> int:
+    """Add a row that is not there yet, unless it is -1, and begin to bring its weights near; returns how many rows there are.
 
-    ``stamps``: of row 0. No branch, for which rows a model has is hard to predict: -1 has a place for its stamp too.
+    ``stamps``: of row 0; ``weights``: of row 0, each of ``size`` bytes. No branch, for which rows a model has is hard to predict: -1
+    has a place for its stamp too.
     """
     put4(rows, count, row)
+    fetch(weights + size * row)
+    fetch(weights + size * row + CACHE_LINE)
     new = (row >= 0) & (get4(stamps, row) != stamp)  # not "and", which is a branch
     put4(stamps, row, stamp)
     return count + new
@@ -344,19 +347,21 @@ def window_rows(
     """
     stamps = get8(work, f.STAMPS) + 4
     rows = get8(work, f.ROW_LIST)
+    weights = get8(book, f.WEIGHTS)
+    size = 4 * get8(book, f.WEIGHT_WIDTH)
     grams = get8(work, f.GRAM_ROWS)
     gram_starts = get8(work, f.GRAM_STARTS)
     count = 0
     for i in range(get4(gram_starts, start), get4(gram_starts, end)):
         if get4(grams, 2 * i + 1) <= end:
-            count = _add(get4(grams, 2 * i), stamps, stamp, rows, count)
+            count = _add(get4(grams, 2 * i), stamps, stamp, weights, size, rows, count)
     word_rows = get8(work, f.WORD_ROWS)
     for i in range(first_from(word_rows, words, WORD, WORD_START, start), words):
         if get4(word_rows, i * WORD + WORD_END) > end:
             break
-        count = _add(get4(word_rows, i * WORD + WORD_ROW), stamps, stamp, rows, count)
+        count = _add(get4(word_rows, i * WORD + WORD_ROW), stamps, stamp, weights, size, rows, count)
         if get4(word_rows, i * WORD + PREVIOUS) >= start:
-            count = _add(get4(word_rows, i * WORD + PAIR_ROW), stamps, stamp, rows, count)
+            count = _add(get4(word_rows, i * WORD + PAIR_ROW), stamps, stamp, weights, size, rows, count)
     classes = get8(book, f.CLASS_COUNT)
     near = get8(book, f.NEAR)
     beside = get8(book, f.BESIDE)
@@ -369,14 +374,14 @@ def window_rows(
         kind = get4(hits, a + WHAT)
         a_end = get4(hits, a + FINISH)
         sentence = get4(hits, a + SENTENCE)
-        count = _add(get4(present, kind), stamps, stamp, rows, count)
+        count = _add(get4(present, kind), stamps, stamp, weights, size, rows, count)
         for j in range(i + 1, total):
             b = 4 * get4(inside, j)
             if get4(hits, b + SENTENCE) != sentence or get4(hits, b + BEGIN) - a_end > near:
                 break
             other = get4(hits, b + WHAT)
             if other != kind:
-                count = _add(get4(beside, kind * classes + other), stamps, stamp, rows, count)
+                count = _add(get4(beside, kind * classes + other), stamps, stamp, weights, size, rows, count)
     kinds = get8(work, f.CLASS_ORDER)
     first = 0
     while first < total:
@@ -384,17 +389,17 @@ def window_rows(
         for i in range(different):
             for j in range(i):
                 row = get4(together, get4(kinds, 2 * i) * classes + get4(kinds, 2 * j))
-                count = _add(row, stamps, stamp, rows, count)
+                count = _add(row, stamps, stamp, weights, size, rows, count)
     total = concepts_inside(work, found, found_count, start, end)
     order = get8(work, f.ORDER)
     concept_count = get8(book, f.CONCEPT_COUNT)
     for i in range(total):
         concept = get4(order, i)
-        count = _add(get4(get8(book, f.CONCEPT_ROW), concept), stamps, stamp, rows, count)
+        count = _add(get4(get8(book, f.CONCEPT_ROW), concept), stamps, stamp, weights, size, rows, count)
         for j in range(i):
             row = get4(get8(book, f.CONCEPT_PAIR), concept * concept_count + get4(order, j))
-            count = _add(row, stamps, stamp, rows, count)
+            count = _add(row, stamps, stamp, weights, size, rows, count)
     behind = get8(book, f.WEIGHT_ROWS) + 1
     for i in range(frames):
-        count = _add(get4(rows, behind + i), stamps, stamp, rows, count)
+        count = _add(get4(rows, behind + i), stamps, stamp, weights, size, rows, count)
     return count

@@ -79,10 +79,9 @@ _alloca: Callable[..., Any] = cgutils.alloca_once_value
 _declared: Callable[..., Any] = cgutils.get_or_insert_function
 LANES = 32  # floats that :func:`add_rows` sums side by side
 _VECTOR = 8
-_CACHE_LINE = 64
+CACHE_LINE = 64
 DIRECT = 0x10000  # code points that the table of characters holds
 CHARACTER = 8  # int32 a row of it
-_AHEAD = 24
 _TO_READ = (0, 3, 1)  # flags of a prefetch: to read, to keep, data
 _FACTOR = 0x9E3779B97F4A7C1  # odd
 _PREFETCH = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
@@ -98,15 +97,7 @@ def _sum(context: Any, totals: Any, table: Any, width: Any, rows: Any, count: An
         sums = [_alloca(builder, zero) for _ in range(LANES // _VECTOR)]
         numbers = builder.inttoptr(rows_at, ir.IntType(32).as_pointer())
         size = builder.mul(width_of, ir.Constant(whole, 4))
-        fetch = _declared(builder.module, _PREFETCH, "llvm.prefetch.p0")
-        flags = [ir.Constant(ir.IntType(32), n) for n in _TO_READ]
         with cgutils.for_range(builder, count_of) as loop:
-            # The rows lie far apart: fetch the one some places ahead. Behind the last, any address will do.
-            ahead = builder.gep(numbers, [builder.add(loop.index, ir.Constant(whole, _AHEAD))])
-            place = builder.add(table_at, builder.mul(builder.sext(builder.load(ahead), whole), size))
-            for line in range(0, 4 * LANES, _CACHE_LINE):
-                at = builder.inttoptr(builder.add(place, ir.Constant(whole, line)), ir.IntType(8).as_pointer())
-                builder.call(fetch, [at, *flags])
             row = builder.sext(builder.load(builder.gep(numbers, [loop.index])), whole)
             start = builder.inttoptr(builder.add(table_at, builder.mul(row, size)), floats.as_pointer())
             for part, total in enumerate(sums):
@@ -160,8 +151,7 @@ _made_lowest: Any = intrinsic(_lowest)
 lowest_bit: Callable[[int], int] = _made_lowest
 _made: Any = intrinsic(_sum)
 # add_rows(totals, table, width, rows, count): ``LANES`` doubles at ``totals`` become the sum over the first ``LANES`` floats of
-# rows of the table, whose rows are ``width`` floats long and whose numbers are the ``count`` int32 at ``rows``. There must be
-# ``_AHEAD`` more int32 to read behind them.
+# rows of the table, whose rows are ``width`` floats long and whose numbers are the ``count`` int32 at ``rows``.
 add_rows: Callable[[int, int, int, int, int], None] = _made
 
 _TYPES = {np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64, np.float32, np.float64)}
@@ -169,8 +159,8 @@ _TYPES = {np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64, np.floa
 
 def _aligned(table: Array) -> Array:
     """A copy that begins with a cache line."""
-    room = np.empty(table.nbytes + _CACHE_LINE, dtype=np.uint8)
-    start = -room.ctypes.data % _CACHE_LINE
+    room = np.empty(table.nbytes + CACHE_LINE, dtype=np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
     copy: Array = room[start : start + table.nbytes].view(table.dtype).reshape(table.shape)
     copy[...] = table
     return copy

@@ -60,7 +60,7 @@ def lay_out_fixed(book: int, work: int, block: int) -> int:
     used = _take(work, f.FIRST_FOUND, block, used, concepts)
     used = _take(work, f.TOTALS, block, used, 2 * max(get8(book, f.WEIGHT_WIDTH), KEEP * get8(book, f.CODES)))
     used = _take(work, f.STAMPS, block, used, rows + 1)
-    used = _take(work, f.ROW_LIST, block, used, rows + classes + 40)
+    used = _take(work, f.ROW_LIST, block, used, rows + classes + 2)
     used = _take(work, f.ALIVE, block, used, 2 * get8(book, f.FIRST_WORDS))
     used = _take(work, f.CLASS_SEEN, block, used, classes)
     used = _take(work, f.CLASS_ORDER, block, used, 2 * classes)
