@@ -20,6 +20,6 @@ VOLUME /data
 EXPOSE 8000
 # /readyz scores a known text with the loaded model and asks the store.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
-# The root is read-only, and numba reads nothing from where it may not write: what was compiled (1 MB) goes to /tmp first.
+# The root is read-only, and numba reads nothing from where it may not write: what was compiled and its tables (34 MB) go to /tmp first.
 ENTRYPOINT ["/bin/sh", "-c", "mkdir -p $NUMBA_CACHE_DIR && cp -R /opt/loanlint/compiled/. $NUMBA_CACHE_DIR; exec loanlint \"$@\"", "loanlint"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000", "--workers", "2"]

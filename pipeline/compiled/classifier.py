@@ -39,9 +39,10 @@ from .engine import (
     RAW_START,
     Output,
 )
-from .entries import entries
+from .entries import cache_folder, entries
 from .features import enter_features
 from .folding import Folding, build_folding, build_marks, build_screen
+from .image import Image, image_path, read_image, write_image
 from .jit import Array
 from .lexemes import enter_lexemes
 from .memory import Book
@@ -62,9 +63,9 @@ class CompiledClassifier(Classifier):
     columns, and is what a batch should use.
     """
 
-    def __init__(self, artefact: Artefact) -> None:
+    def __init__(self, artefact: Artefact, kept: Path | None = None) -> None:
+        """``kept``: where the image of this very artefact belongs, to be read, or to be written where it is of no use."""
         super().__init__(artefact)
-        self._book, self._terms = _build(artefact)
         self._judge = entries().judge
         known = taxonomy()
         self._codes_known = tuple(known.codes.values())
@@ -72,7 +73,8 @@ class CompiledClassifier(Classifier):
         self._stances = tuple(known.stances)
         self._signals_known = tuple(known.signals)
         self._places = ("CN", *(row[0] for row in read_table("lexicon", "jurisdiction.tsv")))
-        self._verify()
+        image = self._image(kept)
+        self._book, self._terms = image.book, image.terms
 
     def score(
         self,
@@ -198,23 +200,38 @@ class CompiledClassifier(Classifier):
         found[serious[by_hand]] = number["human_review"]
         return found
 
-    def _verify(self) -> None:
-        """Refuse to work where the compiled functions do not give the scores of the plain scorer."""
+    def _image(self, kept: Path | None) -> Image:
+        """The tables, read or built; refuses to work where the compiled functions do not give the scores of the plain scorer."""
         lines = (self.artefact.path / "golden.jsonl").read_text(encoding="utf-8").splitlines()
         texts = [json.loads(line)["text"] for line in lines]
-        for text in texts:
-            _, document, expected = self._scorer.score(text)
+        found = read_image(kept) if kept else None
+        if found and self._is_right(found, texts):
+            return found
+        book, terms = _build(self.artefact)
+        plain = (self._scorer.score(text)[2] for text in texts)
+        made = Image(book, terms, [None if scores.gated else scores.values for scores in plain])
+        if not self._is_right(made, texts):
+            raise ModelError(
+                f"{self.artefact.path}: the compiled scorer does not give the scores of the plain one on this machine. "
+                "Use the plain scorer, and report this with the versions of numba, jieba and rjieba.",
+                code="E_MODEL_COMPILED",
+            )
+        if kept:
+            write_image(kept, made)
+        return made
+
+    def _is_right(self, image: Image, texts: Sequence[str]) -> bool:
+        """Whether the compiled functions give the golden texts what the plain scorer gives them."""
+        if len(image.golden) != len(texts):
+            return False
+        for text, expected in zip(texts, image.golden, strict=True):
             (part,) = batches([text])
-            given = self._run(*part, np.zeros(1, dtype=np.uint8), _NO_THRESHOLDS, True)
-            same = (len(given.scored) == 0) == expected.gated
-            if same and document is not None:
-                same = bool(np.allclose(given.scores[0], expected.values, rtol=0, atol=_TOLERANCE))
-            if not same:
-                raise ModelError(
-                    f"{self.artefact.path}: the compiled scorer does not give the scores of the plain one on this machine. "
-                    "Use the plain scorer, and report this with the versions of numba, jieba and rjieba.",
-                    code="E_MODEL_COMPILED",
-                )
+            given = self._judge(*part, np.zeros(1, dtype=np.uint8), image.book.address, _NO_THRESHOLDS, True)
+            if (len(given.scored) == 0) != (expected is None):
+                return False
+            if expected is not None and not np.allclose(given.scores[0], expected, rtol=0, atol=_TOLERANCE):
+                return False
+        return True
 
 
 _NO_THRESHOLDS = (0.0, 0.0, 0.0)
@@ -283,7 +300,9 @@ def _build(artefact: Artefact) -> tuple[Book, tuple[str, ...]]:
 def load_compiled(model: str | Path | None = None) -> CompiledClassifier:
     """The compiled classifier of a model directory; the shipped one by default.
 
-    The first call on a machine compiles for some seconds. Raises ``ModelError``, ``DataError`` for patterns it cannot take,
-    and ``UsageError`` if the extra ``fast`` is not installed.
+    The first call on a machine compiles for some seconds, and keeps the tables that it builds for later ones. Raises
+    ``ModelError``, ``DataError`` for patterns it cannot take, and ``UsageError`` if the extra ``fast`` is not installed.
     """
-    return CompiledClassifier(load_artefact(Path(model) if model is not None else default_model_path()))
+    artefact = load_artefact(Path(model) if model is not None else default_model_path())
+    folder = cache_folder(entries().judge)
+    return CompiledClassifier(artefact, image_path(Path(folder), artefact) if folder else None)

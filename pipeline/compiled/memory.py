@@ -79,7 +79,7 @@ _alloca: Callable[..., Any] = cgutils.alloca_once_value
 _declared: Callable[..., Any] = cgutils.get_or_insert_function
 LANES = 32  # floats that :func:`add_rows` sums side by side
 _VECTOR = 8
-CACHE_LINE = 64
+CACHE_LINE = 64  # bytes
 DIRECT = 0x10000  # code points that the table of characters holds
 CHARACTER = 8  # int32 a row of it
 _TO_READ = (0, 3, 1)  # flags of a prefetch: to read, to keep, data
@@ -157,11 +157,16 @@ add_rows: Callable[[int, int, int, int, int], None] = _made
 _TYPES = {np.dtype(t) for t in (np.uint8, np.uint16, np.int32, np.int64, np.float32, np.float64)}
 
 
+def room(size: int) -> Array:
+    """``size`` bytes, whatever they hold, that begin with a cache line."""
+    block = np.empty(size + CACHE_LINE, dtype=np.uint8)
+    start = -block.ctypes.data % CACHE_LINE
+    return block[start : start + size]
+
+
 def _aligned(table: Array) -> Array:
     """A copy that begins with a cache line."""
-    room = np.empty(table.nbytes + CACHE_LINE, dtype=np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    copy: Array = room[start : start + table.nbytes].view(table.dtype).reshape(table.shape)
+    copy: Array = room(table.nbytes).view(table.dtype).reshape(table.shape)
     copy[...] = table
     return copy
 
@@ -171,8 +176,7 @@ class Book:
 
     def __init__(self, size: int) -> None:
         self._fields = np.zeros(size, dtype=np.int64)
-        self._tables: list[Array] = []
-        self._characters: Array | None = None
+        self._tables: dict[int, Array] = {}
 
     @property
     def address(self) -> int:
@@ -184,24 +188,31 @@ class Book:
         self._fields[field] = value
 
     def table(self, field: int, table: Array) -> None:
-        """Set a field to a table, which the book keeps."""
+        """Set a field to a copy of a table."""
         if table.dtype not in _TYPES:
             raise TypeError(f"no such table: {table.dtype}")
-        kept = _aligned(table)
-        self._tables.append(kept)
-        self._fields[field] = kept.ctypes.data
+        self.keep(field, _aligned(table))
+
+    def keep(self, field: int, table: Array) -> None:
+        """Set a field to a table as it lies in memory, in one piece and from a cache line on."""
+        self._tables[field] = table
+        self._fields[field] = table.ctypes.data
 
     def column(self, field: int, number: int, values: Array) -> None:
         """Set a column of the table of characters to ``values`` (int32) of the code points below ``DIRECT``.
 
         One row holds what is looked up of a character, so that it takes one step to distant memory rather than several.
         """
-        if self._characters is None:
-            self._characters = _aligned(np.full((DIRECT, CHARACTER), -1, dtype=np.int32))
-            self._tables.append(self._characters)
-            self._fields[field] = self._characters.ctypes.data
-        self._characters[:, number] = values
+        if field not in self._tables:
+            self.keep(field, _aligned(np.full((DIRECT, CHARACTER), -1, dtype=np.int32)))
+        self._tables[field][:, number] = values
+
+    def content(self) -> tuple[list[int], dict[int, Array]]:
+        """The fields, 0 for those that lead to a table, and the tables by their fields."""
+        numbers = self._fields.copy()
+        numbers[list(self._tables)] = 0
+        return numbers.tolist(), dict(self._tables)
 
     def size(self) -> int:
         """Bytes of all tables."""
-        return sum(table.nbytes for table in self._tables)
+        return sum(table.nbytes for table in self._tables.values())
