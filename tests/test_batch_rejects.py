@@ -109,10 +109,8 @@ def test_a_member_that_is_cut_short_does_not_cost_the_next(tmp_path: Path) -> No
     source.write_bytes(member(0) + member(500)[:3000] + member(1000))
     judge(tmp_path / "out.jsonl", source)
     ids = [r["id"] for r in read_jsonl(tmp_path / "out.jsonl")]
-    assert ids[:500] == list(range(500))
-    assert ids[-500:] == list(range(1000, 1500))
-    rejects = read_rejects(tmp_path / "out.jsonl")
-    assert rejects[-1][1] in ("corrupt", "truncated")
+    assert ids == [*range(500), *range(1000, 1500)]
+    assert [line for line, _ in read_rejects(tmp_path / "out.jsonl")] == [501]
 
 
 def test_damaged_bytes_inside_a_compressed_file(tmp_path: Path) -> None:
@@ -123,8 +121,9 @@ def test_damaged_bytes_inside_a_compressed_file(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl.gz"
     source.write_bytes(bytes(packed))
     summary = judge(tmp_path / "out.jsonl", source)
-    assert read_rejects(tmp_path / "out.jsonl")[-1][1] == "corrupt"
-    assert summary.judged > 500
+    assert read_rejects(tmp_path / "out.jsonl") == [(1, "corrupt")]
+    assert summary.judged == 0
+    assert summary.rejected > 500
 
 
 CSV_FAULTS = [

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .members import Damage, Opened, Piece, is_compressed, raw_chunks
 from .settings import MAX_ROW
-from .sources import Input, Reject
-from .streams import is_compressed, raw_chunks, whole_lines
+from .sources import Input, Reject, lines_in, of_member
+from .streams import whole_lines
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -31,8 +32,14 @@ def encoding_of(sample: bytes) -> str:
 
 def read_header(item: Input) -> tuple[str, ...]:
     """Column names of a file. Raises ``InputError``."""
-    for lines in whole_lines(raw_chunks(Path(item.path))):
-        return _header(lines, item)[0]
+    for lines in whole_lines(raw_chunks(Path(item.path), held=0)):
+        text = lines
+        if isinstance(lines, Damage):
+            text = lines.lost[: lines.lost.rfind(b"\n") + 1]
+            if not text:
+                raise InputError(f"{item.name}: {lines.message}.", code="E_INPUT_UNREADABLE")
+        if isinstance(text, bytes):
+            return _header(text, item)[0]
     return ()
 
 
@@ -62,8 +69,13 @@ def _header(lines: bytes, item: Input) -> tuple[tuple[str, ...], str, int, int]:
 def record_blocks(item: Input, columns: tuple[str, ...], wanted: int) -> Iterator[dict[str, Any]]:
     """Shards of whole records; ``payload`` is ``(encoding, column names, bytes)``."""
     source = whole_lines(raw_chunks(Path(item.path)))
-    first = next(source, b"")
-    if not first:
+    lost = False
+    for first in source:
+        if isinstance(first, bytes):
+            break
+        lost |= isinstance(first, Damage)
+        yield of_member(first)
+    else:
         return
     try:
         names, encoding, size, lead = _header(first, item)
@@ -72,31 +84,60 @@ def record_blocks(item: Input, columns: tuple[str, ...], wanted: int) -> Iterato
         return
     if sorted(names) != sorted(columns):
         message = f"has columns {', '.join(names)}; the first file has {', '.join(columns)}"
-        yield {"rejects": (Reject(0, "other_columns", message),), "weight": item.size}
+        problem = Reject(0, "header", "lost with the damaged member") if lost else Reject(0, "other_columns", message)
+        yield {"rejects": (problem,), "weight": item.size}
         return
     packed = is_compressed(Path(item.path))
-    for piece in _Cutter(DELIMITERS[item.kind], wanted).pieces(chain([first[size:]], source)):
-        body = piece.pop("payload", b"")
-        if body:
-            piece["payload"] = (encoding, names, body)
-        yield {**piece, "lead": lead, "weight": 0 if packed else len(body)}
+    rest: Iterator[Piece] = chain([first[size:]], source)
+    damage: Damage | None
+    while True:
+        cutter = _Cutter(DELIMITERS[item.kind], wanted, rest)
+        for piece in cutter.pieces():
+            body = piece.pop("payload", b"")
+            if body:
+                piece["payload"] = (encoding, names, body)
+            yield {**piece, "lead": lead, "weight": 0 if packed else len(body)}
+            lead = 0
+        damage = cutter.damage
+        if damage is None:
+            break
+        yield {
+            **of_member(damage, lines_in(damage.lost) + cutter.unfinished),
+            "headless": damage.followed,
+            "lead": lead,
+        }
         lead = 0
     yield {"weight": item.size if packed else size, "lead": lead}
 
 
 class _Cutter:
-    """Cuts lines into blocks of whole records, by the rules of Python's ``csv``.
+    """Cuts lines into blocks of whole records, by the rules of Python's ``csv``, up to the end or the next ``damage``.
 
     A quote that opens and is never closed would swallow the rest of the file: its line is rejected and reading goes on with the
-    next.
+    next. A record that damage cuts short is lost: ``unfinished`` lines.
     """
 
-    def __init__(self, delimiter: str, wanted: int) -> None:
+    def __init__(self, delimiter: str, wanted: int, source: Iterator[Piece]) -> None:
         self._wanted = wanted
         self._delimiter = delimiter
         self._queue: deque[bytes] = deque()
-        self._source: Iterator[bytes] = iter(())
+        self._source = source
         self._record: list[bytes] = []
+        self._opens = False
+        self.damage: Damage | None = None
+        self.unfinished = 0
+
+    def _block(self) -> bytes | None:
+        """The next lines, ``None`` at the end."""
+        while self.damage is None:
+            piece = next(self._source, None)
+            if piece is None or isinstance(piece, bytes):
+                return piece
+            if isinstance(piece, Damage):
+                self.damage = piece
+            else:
+                self._opens = True
+        return None
 
     def _feed(self) -> Iterator[str]:
         while self._queue or self._fill():
@@ -106,23 +147,22 @@ class _Cutter:
             yield line.decode("latin-1")
 
     def _fill(self) -> bool:
-        block = next(self._source, None)
+        block = self._block()
         if block is None:
             return False
         self._queue.extend(block.splitlines(keepends=True))
         return True
 
-    def pieces(self, source: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-        """Keyword arguments of shards: ``payload`` bytes, or ``rejects``."""
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        """Keyword arguments of shards: ``payload`` bytes, ``rejects``, or ``opens``."""
         csv.field_size_limit(MAX_ROW)
-        self._source = source
         reader = csv.reader(self._feed(), delimiter=self._delimiter)
         done: list[bytes] = []
         size = 0
         ended = False
         while not ended:
             if not self._queue:
-                block = next(self._source, None)
+                block = self._block()
                 if block is not None and b'"' not in block and len(block) <= MAX_ROW:
                     taken = [block]  # without a quote every line end is the end of a record
                     problem = None
@@ -133,6 +173,12 @@ class _Cutter:
             else:
                 problem = self._next_record(reader)
                 taken, self._record = self._record, []
+            if self._opens:  # while this record, or this block, was read
+                self._opens = False
+                if done:
+                    yield {"payload": b"".join(done)}
+                    done, size = [], 0
+                yield of_member(Opened())
             if problem is not None:
                 self._queue.extendleft(reversed(taken[1:]))
                 if done:
@@ -162,6 +208,9 @@ class _Cutter:
                 next(csv.reader(iter(text), delimiter=self._delimiter, strict=True), None)
             except csv.Error as error:
                 if "end of data" in str(error):
+                    if self.damage is not None:
+                        self.unfinished, self._record = len(self._record), []
+                        return None
                     return Reject(1, "bad_csv", "a quote is opened and never closed")
         return None
 

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from ..errors import InputError, UsageError
 from . import delimited, parquet, warc
+from .members import raw_chunks
 from .reading import PAGE_COLUMNS
 from .rows import infer_schema
 from .settings import STANDARD_STREAM, BatchSettings, Job
 from .sources import Input
-from .streams import BLOCK, Damage, raw_chunks, whole_lines
+from .streams import BLOCK, whole_lines
 from .table import verdict_names
 
 _SAMPLE_ROWS = 20_000
@@ -60,7 +61,7 @@ def _first(inputs: list[Input], read: Any) -> Any:
             return read(item)
         except InputError as error:
             problem = problem or error
-        except (Damage, OSError) as error:
+        except OSError as error:
             problem = problem or InputError(f"{item.name}: cannot be read ({error}).", code="E_INPUT_UNREADABLE")
     assert problem is not None
     raise problem
@@ -71,8 +72,10 @@ def _sample(inputs: list[Input], wanted: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     size = 0
     for item in inputs:
-        with suppress(Damage, OSError):
-            for block in whole_lines(raw_chunks(Path(item.path))):
+        with suppress(OSError):
+            for block in whole_lines(raw_chunks(Path(item.path), held=0)):
+                if not isinstance(block, bytes):
+                    continue
                 for line in block.split(b"\n"):
                     with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                         row = msgspec.json.decode(line)

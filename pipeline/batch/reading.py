@@ -74,7 +74,8 @@ class Reader:
         """The rows of a shard in order."""
         self._left = limit
         if shard.rejects:
-            yield Chunk([], rejects=list(shard.rejects), read=sum(r.rows for r in shard.rejects), lines=1)
+            lost = sum(r.rows for r in shard.rejects)
+            yield Chunk([], rejects=list(shard.rejects), read=lost, lines=lost)
         if shard.payload is None and shard.stop == 0:
             return
         rows = self._read(item, shard)

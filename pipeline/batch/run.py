@@ -233,19 +233,28 @@ def _next(
 
 
 def _take(done: Done, inputs: list[Input], output: Output) -> None:
-    """Put the part of a shard into the output, and its rejects with the lines they have in their file."""
+    """Put the part of a shard into the output, and its rejects with the lines they have in their file.
+
+    Where the shard stands for a damaged member, they also say which lines are suspect.
+    """
     state = output.state
     shard = done.shard
     if state.file != shard.file:
         state.file, state.lines = shard.file, 0
     state.lines += shard.lead
+    if shard.opens:
+        state.opened = state.lines
     name = inputs[shard.file].name
-    rejects = b"".join(_line(reject, name, state.lines) for reject in done.rejects)
-    state.lines += done.lines
-    output.add(done, rejects)
+    before, state.lines = state.lines, state.lines + done.lines
+    first = state.opened if shard.passed else state.lines
+    last = state.lines + 1 if shard.headless else before
+    suspect = (first + 1, last) if first < last else None
+    if suspect is not None:
+        done.summary.suspect += last - first
+    output.add(done, b"".join(_line(reject, name, before, suspect) for reject in done.rejects))
 
 
-def _line(reject: Reject, name: str, before: int) -> bytes:
+def _line(reject: Reject, name: str, before: int, suspect: tuple[int, int] | None) -> bytes:
     row: dict[str, Any] = {
         "file": reject.file or name,
         "line": reject.line + before if reject.line else 0,
@@ -254,6 +263,8 @@ def _line(reject: Reject, name: str, before: int) -> bytes:
     }
     if reject.rows != 1:
         row["rows"] = reject.rows
+    if suspect is not None:
+        row["suspect"] = suspect
     return msgspec.json.encode(row) + b"\n"
 
 

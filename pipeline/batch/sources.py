@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, UsageError, reading
+from .members import Damage, Opened, is_compressed, raw_chunks
 from .settings import STANDARD_STREAM
-from .streams import Damage, blocks, is_compressed, raw_chunks, standard_input
+from .streams import blocks, standard_input, whole_lines
 
 PAGES_PER_SHARD = 128
 
@@ -66,6 +67,9 @@ class Shard:
     ``file`` numbers the inputs; ``start`` and ``stop`` are bytes of a plain JSONL file or rows of row group ``group``; ``payload``
     holds what was read already; ``lead`` lines of the file stand before it in no shard (a header); ``weight`` bytes of input it
     stands for; ``rejects`` were found while cutting.
+
+    ``opens``: the shards behind this one hold text of a compressed member that is passed on before its checksum is read. ``passed``:
+    that member is damaged, its rows are suspect. ``headless``: so is the line behind this shard, which may lack its beginning.
     """
 
     index: int
@@ -77,6 +81,9 @@ class Shard:
     lead: int = 0
     weight: int = 0
     rejects: tuple[Reject, ...] = ()
+    opens: bool = False
+    passed: bool = False
+    headless: bool = False
 
 
 def find_inputs(names: tuple[str, ...]) -> list[Input]:
@@ -147,8 +154,6 @@ def _pieces(inputs: list[Input], columns: tuple[str, ...], size: int) -> Iterato
         try:
             for piece in _cut(item, columns, size, last=number + 1 == len(inputs)):
                 yield number, piece
-        except Damage as damage:
-            yield number, {"rejects": (Reject(1, damage.reason, damage.message),)}
         except OSError as error:
             yield number, {"rejects": (Reject(0, "unreadable", f"cannot be read ({error.strerror or error})"),)}
 
@@ -171,8 +176,8 @@ def _cut(item: Input, columns: tuple[str, ...], size: int, *, last: bool) -> Ite
 
 def _jsonl(item: Input, size: int) -> Iterator[dict[str, Any]]:
     if item.path == STANDARD_STREAM:
-        for block in blocks(standard_input(), 1):
-            yield {"payload": block, "weight": len(block)}
+        for lines in whole_lines(standard_input()):
+            yield {"payload": lines, "weight": len(lines)}
         return
     path = Path(item.path)
     if not is_compressed(path):
@@ -181,9 +186,27 @@ def _jsonl(item: Input, size: int) -> Iterator[dict[str, Any]]:
             yield {"start": start, "stop": stop, "weight": stop - start}
         return
     for block in blocks(raw_chunks(path), size // 2):
-        yield {"payload": block}
+        yield {"payload": block} if isinstance(block, bytes) else of_member(block)
     # How far a compressed file is read cannot be told from its text: it counts when it is done.
     yield {"payload": b"", "weight": item.size}
+
+
+def of_member(event: Opened | Damage, rows: int | None = None) -> dict[str, Any]:
+    """Keyword arguments of the shard for what there is to tell of a compressed member; ``rows`` are lost (default: its lines)."""
+    if isinstance(event, Opened):
+        return {"opens": True}
+    lost = lines_in(event.lost) if rows is None else rows
+    message = event.message
+    if event.passed:
+        message += "; what was passed on of it is suspect"
+    elif lost:
+        message += f"; nothing of it is passed on, {lost:,} rows of it could be counted"
+    return {"rejects": (Reject(1, event.reason, message, max(1, lost)),), "passed": event.passed}
+
+
+def lines_in(data: bytes) -> int:
+    """Lines of some text, also the last that lacks its end."""
+    return data.count(b"\n") + (not data.endswith(b"\n") if data else 0)
 
 
 def _page_groups(inputs: list[Input], size: int) -> Iterator[tuple[int, dict[str, Any]]]:

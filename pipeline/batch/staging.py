@@ -35,11 +35,15 @@ class OutputError(LoanlintError):
 
 
 class State(msgspec.Struct):
-    """How far a run is: shards that are done, lines passed in the file of the last, sizes of the staged files."""
+    """How far a run is: shards that are done, lines passed in the file of the last, sizes of the staged files.
+
+    ``opened`` lines stand before the last compressed member of which something was passed on before its checksum was read.
+    """
 
     shards: int = 0
     file: int = -1
     lines: int = 0
+    opened: int = 0
     groups: int = 0
     rows: int = 0
     sizes: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0])
@@ -155,6 +159,7 @@ class FileOutput:
             shards=done.shard.index + 1,
             file=state.file,
             lines=state.lines,
+            opened=state.opened,
             groups=self._joiner.groups,
             rows=self._joiner.rows,
             sizes=[file.tell() for file in (data, bad, notes)],

@@ -1,127 +1,19 @@
-"""Bytes of files: decompressed, cut at line ends, bounded in memory."""
+"""Bytes of files: cut at line ends, bounded in memory."""
 
 from __future__ import annotations
 
 import os
 import select
 import sys
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, overload
 
+from .members import READ, Damage, Piece
 from .settings import MAX_ROW
 
-READ = 1 << 20
 BLOCK = 4 << 20
-STEP = 1 << 12  # compressed bytes at a time: bounds what they swell to, and what is lost where a stream is damaged
-_GZIP_MAGIC = b"\x1f\x8b\x08"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-
-
-class Damage(Exception):
-    """The rest of a compressed stream cannot be read. ``reason`` is ``truncated`` or ``corrupt``."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-
-def raw_chunks(path: Path) -> Iterator[bytes]:
-    """Content of a plain, gzip or Zstandard file, decided by its first bytes. Raises ``Damage`` and ``OSError``."""
-    with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(0)
-        if head.startswith(_GZIP_MAGIC):
-            yield from _members(file, lambda: zlib.decompressobj(31), zlib.error, _GZIP_MAGIC, "gzip")
-        elif head.startswith(_ZSTD_MAGIC):
-            import zstandard
-
-            factory = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-            yield from _members(file, factory.decompressobj, zstandard.ZstdError, _ZSTD_MAGIC, "zstd")
-        else:
-            while data := file.read(READ):
-                yield data
-
-
-def is_compressed(path: Path) -> bool:
-    """Whether a file is gzip or Zstandard."""
-    with path.open("rb") as file:
-        return file.read(4).startswith((_GZIP_MAGIC, _ZSTD_MAGIC))
-
-
-def _members(
-    file: BinaryIO, factory: Callable[[], Any], error: type[Exception], magic: bytes, name: str
-) -> Iterator[bytes]:
-    """Content of members (frames) one after the other.
-
-    After a damaged member the next one is looked for: what stands there is read, and ``Damage`` is raised last.
-    """
-    damage: Damage | None = None
-    worker: Any = None
-    begin = 0  # where the member begins in the file
-    pending = b""
-    while True:
-        data = pending or file.read(STEP)
-        pending = b""
-        if not data:
-            if worker is None:
-                break
-            damage = Damage("truncated", f"the {name} stream ends in the middle; the file was cut short")
-            if not _seek_member(file, begin + 1, factory, error, magic):
-                break
-            worker = None
-            yield b"\n"
-            continue
-        if worker is None:
-            begin = file.tell() - len(data)
-            data = data.lstrip(b"\x00")  # padding after the last member
-            if not data:
-                continue
-            worker = factory()
-        try:
-            out = worker.decompress(data)
-        except error as problem:
-            damage = Damage("corrupt", f"the {name} stream is damaged ({problem})")
-            worker = None
-            yield b"\n"  # what stood before the damage and what comes after are not one line
-            if not _seek_member(file, begin + 1, factory, error, magic):
-                break
-            continue
-        if out:
-            yield out
-        if worker.eof:
-            pending = worker.unused_data
-            worker = None
-    if damage is not None:
-        if worker is None:
-            yield b"\n"  # the last line is whole
-        raise damage
-
-
-def _seek_member(file: BinaryIO, start: int, factory: Callable[[], Any], error: type[Exception], magic: bytes) -> bool:
-    """Go to the first member that begins at ``start`` or later, if there is one.
-
-    A decoder may run on for long into what it takes for its own data, so this begins where the damaged member began.
-    """
-    at, held = start, b""
-    file.seek(start)
-    while data := file.read(READ):
-        held += data
-        found = held.find(magic)
-        while found >= 0:
-            with suppress(error):
-                file.seek(at + found)
-                if factory().decompress(file.read(STEP)):
-                    file.seek(at + found)
-                    return True
-            found = held.find(magic, found + 1)
-        at += max(0, len(held) - len(magic) + 1)
-        held = held[-len(magic) + 1 :]
-        file.seek(at + len(held))
-    return False
 
 
 def standard_input() -> Iterator[bytes]:
@@ -138,14 +30,29 @@ def standard_input() -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+@overload
+def whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]: ...
+
+
+@overload
+def whole_lines(chunks: Iterator[Piece]) -> Iterator[Piece]: ...
+
+
+def whole_lines(chunks: Iterator[Piece]) -> Iterator[Piece]:
     """The same bytes in blocks that end at a line end (the last may lack it).
 
-    A line above ``MAX_ROW`` is cut to ``MAX_ROW + 1`` bytes, so that the reader still sees that it is too long.
+    A line above ``MAX_ROW`` is cut to ``MAX_ROW + 1`` bytes, so that the reader still sees that it is too long. A line that a
+    damaged member cuts short is lost with what follows.
     """
     carry = b""
     dropping = False
     for chunk in chunks:
+        if not isinstance(chunk, bytes):
+            if isinstance(chunk, Damage):
+                chunk = replace(chunk, lost=carry + chunk.lost)
+                carry, dropping = b"", False
+            yield chunk
+            continue
         data = chunk
         if dropping:
             at = data.find(b"\n")
@@ -166,21 +73,21 @@ def whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield carry
 
 
-def blocks(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Whole lines in blocks of at least ``size`` bytes, save the last."""
+def blocks(chunks: Iterator[Piece], size: int) -> Iterator[Piece]:
+    """Whole lines in blocks of at least ``size`` bytes, save the last and those before ``Opened`` and ``Damage``."""
     parts: list[bytes] = []
     held = 0
-    try:
-        for lines in whole_lines(chunks):
+    for lines in whole_lines(chunks):
+        if isinstance(lines, bytes):
             parts.append(lines)
             held += len(lines)
-            if held >= size:
-                yield b"".join(parts)
-                parts, held = [], 0
-    except Damage:
+            if held < size:
+                continue
         if parts:
             yield b"".join(parts)
-        raise
+            parts, held = [], 0
+        if not isinstance(lines, bytes):
+            yield lines
     if parts:
         yield b"".join(parts)
 

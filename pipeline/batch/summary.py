@@ -51,6 +51,8 @@ class Example(msgspec.Struct):
 class Summary(msgspec.Struct):
     """Counts of a run. ``read`` = ``judged`` + ``rejected``; ``written`` = ``judged`` unless only flagged rows are kept.
 
+    ``suspect`` lines that rejects name as such: rows of damaged members that were passed on.
+
     ``by_severity`` counts rows; ``by_code``, ``by_signal``, ``by_evasion`` count rows that have it; ``terms`` canonical words of the
     evidence; ``p_misleading`` rows that passed the gate, in ``BINS`` bins of their probability. Of domains and terms the most
     frequent are kept where there are very many.
@@ -61,6 +63,7 @@ class Summary(msgspec.Struct):
     judged: int = 0
     written: int = 0
     rejected: int = 0
+    suspect: int = 0
     flagged: int = 0
     abstained: int = 0
     by_severity: dict[str, int] = {}
@@ -201,7 +204,7 @@ class Summary(msgspec.Struct):
     def merge(self, other: Summary) -> None:
         """Add the counts of another part of the run, which comes after this one."""
         self.model_version = self.model_version or other.model_version
-        for name in ("read", "judged", "written", "rejected", "flagged", "abstained"):
+        for name in ("read", "judged", "written", "rejected", "suspect", "flagged", "abstained"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in self.__struct_fields__:
             if name.startswith("by_") or name == "terms":

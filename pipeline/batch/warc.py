@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import InputError
 from ..pages.encoding import decode
+from .members import Damage, Opened, Piece, is_compressed, raw_chunks
 from .settings import MAX_ROW
-from .sources import Input, Reject
-from .streams import Damage, is_compressed, raw_chunks
+from .sources import Input, Reject, of_member
 
 COLUMNS = ("url", "record_id", "date", "http_status", "encoding")
 _RECORDS = 512
@@ -38,26 +39,34 @@ class Page(NamedTuple):
 
 
 class _Buffer:
-    """A stream of chunks with a look-ahead."""
+    """A stream of chunks with a look-ahead, which ends where it is damaged.
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    ``opened`` says that a member was opened, at the latest here.
+    """
+
+    def __init__(self, chunks: Iterator[Piece]) -> None:
         self._chunks = chunks
         self.data = bytearray()
         self.damage: Damage | None = None
+        self.opened = False
         self.ended = False
 
     def want(self, size: int) -> bool:
         """Whether ``size`` bytes are there."""
         while len(self.data) < size and not self.ended:
-            try:
-                chunk = next(self._chunks, None)
-            except Damage as damage:
-                self.damage, chunk = damage, None
-            if chunk is None:
-                self.ended = True
-            else:
+            chunk = next(self._chunks, None)
+            if isinstance(chunk, bytes):
                 self.data += chunk
+            elif isinstance(chunk, Opened):
+                self.opened = True
+            else:
+                self.damage, self.ended = chunk, True
         return len(self.data) >= size
+
+    def go_on(self) -> None:
+        """Begin anew behind the damage."""
+        self.data.clear()
+        self.damage, self.ended = None, False
 
     def take(self, size: int) -> bytes:
         self.want(size)
@@ -77,7 +86,12 @@ def record_groups(item: Input, wanted: int) -> Iterator[dict[str, Any]]:
     packed = is_compressed(Path(item.path))
     group: list[bytes | Reject] = []
     size = 0
-    for record in _records(_Buffer(raw_chunks(Path(item.path)))):
+    for record in _all_records(_Buffer(raw_chunks(Path(item.path)))):
+        if isinstance(record, dict):
+            yield {"payload": group, "weight": 0 if packed else size}
+            group, size = [], 0
+            yield record
+            continue
         group.append(record)
         size += len(record) if isinstance(record, bytes) else 0
         if size >= wanted or len(group) == _RECORDS:
@@ -86,7 +100,24 @@ def record_groups(item: Input, wanted: int) -> Iterator[dict[str, Any]]:
     yield {"payload": group, "weight": item.size if packed else size}
 
 
+def _all_records(buffer: _Buffer) -> Iterator[bytes | Reject | dict[str, Any]]:
+    """Records, and what there is to tell of compressed members, as keyword arguments of shards."""
+    while True:
+        for record in chain(_records(buffer), (None,)):
+            if buffer.opened:
+                buffer.opened = False
+                yield of_member(Opened())
+            if record is not None:
+                yield record
+        damage = buffer.damage
+        if damage is None:
+            return
+        yield of_member(damage, len(_TEXT_RECORD.findall(damage.lost)))
+        buffer.go_on()
+
+
 def _records(buffer: _Buffer) -> Iterator[bytes | Reject]:
+    """Records up to the end or the next damage, which costs the one it cuts short."""
     while True:
         while buffer.want(1) and buffer.data[0] in b"\r\n":
             buffer.skip(1)
@@ -97,6 +128,8 @@ def _records(buffer: _Buffer) -> Iterator[bytes | Reject]:
         head = bytes(buffer.data[: end + 2]) if end >= 0 and buffer.data.startswith(b"WARC/") else b""
         length = _LENGTH.search(head)
         if length is None:
+            if end < 0 and buffer.damage is not None and buffer.data.find(_MARK, 1) < 0:
+                break
             yield Reject(1, "bad_warc", "no WARC record where one should begin")
             _resynchronise(buffer)
             continue
@@ -126,9 +159,7 @@ def _records(buffer: _Buffer) -> Iterator[bytes | Reject]:
         else:
             yield Reject(1, "bad_warc", "a record without a type")
             buffer.skip(whole)
-    if buffer.damage is not None:
-        yield Reject(1, buffer.damage.reason, buffer.damage.message)
-    elif buffer.data:
+    if buffer.damage is None and buffer.data:
         yield Reject(1, "truncated", "the last record is cut short")
 
 

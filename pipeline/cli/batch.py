@@ -256,4 +256,6 @@ def summary_lines(summary: Summary, out: str) -> list[str]:
         reasons = "  ".join(f"{name} {n:,}" for name, n in top(summary.by_reason, 6))
         where = f" → {out}.rejects.jsonl" if out != "-" else ""
         lines.append(f"  弃 rejected: {reasons}{where}")
+    if summary.suspect:
+        lines.append(f"  存疑 suspect: {summary.suspect:,} 行来自损坏的压缩段 lines come from a damaged member")
     return lines
