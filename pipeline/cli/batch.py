@@ -105,6 +105,8 @@ def command(
     require("batch", "msgspec")
     if report is not None:
         require("report", "matplotlib")
+    # Nothing here multiplies matrices, and numpy's threads for that spin for a while in every process that starts.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from ..batch.settings import BatchSettings
 
     settings = BatchSettings(
