@@ -34,6 +34,14 @@ class Uncarried(Exception):
     """The rows do not go out as they came in, so they have to be written anew."""
 
 
+class Stretch(NamedTuple):
+    """Bytes of an input file."""
+
+    path: str
+    start: int
+    size: int
+
+
 class Chunk(NamedTuple):
     """A column of a row group: where its pages are, and what the footer says of it."""
 
@@ -49,6 +57,11 @@ class Group(NamedTuple):
     rows: int
     size: int
     chunks: list[Chunk]
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Where its columns are."""
+        return tuple(Stretch(self.path, chunk.start, chunk.size) for chunk in self.chunks)
 
 
 def carried(path: str, group: int, start: int, stop: int, schema: tuple[Value, ...]) -> Group | None:
@@ -98,24 +111,23 @@ def _chunk(fields: dict[int, Value]) -> Chunk | None:
 
 
 def write_carried(group: Group, verdicts: memoryview, out: BinaryIO) -> None:
-    """A part of one row group: the columns of ``group``, then those of ``verdicts``, a Parquet file of one row group itself.
+    """A part of one row group: the columns of ``verdicts``, a Parquet file of one row group itself.
 
-    Its footer describes the row group as the output's will; the schema is left to that.
+    Its footer describes the row group as the output's will, with the columns of ``group`` first, which are copied into that from
+    where they are; the schema is left to the output.
     """
-    out.write(footer.MAGIC)
     columns: list[Value] = []
-    with Path(group.path).open("rb") as source:
-        for chunk in group.chunks:
-            columns.append(_moved(chunk, out.tell()))
-            source.seek(chunk.start)
-            footer.copy(source, out, chunk.size)
+    at = len(footer.MAGIC)
+    for chunk in group.chunks:
+        columns.append(_moved(chunk, at))
+        at += chunk.size
     size = footer.footer_size(bytes(verdicts[-8:]))
     fields = footer.read_footer(bytes(verdicts[-8 - size : -8]))
     (own,), _ = fields[_ROW_GROUPS].value
     if own.value[_ROWS].value != group.rows:
         raise Uncarried
-    shift = out.tell() - len(footer.MAGIC)
-    out.write(verdicts[len(footer.MAGIC) : -8 - size])
+    shift = at - len(footer.MAGIC)
+    out.write(verdicts[: -8 - size])
     for value in own.value[_COLUMNS].value[0]:
         footer.shift_chunk(value.value, shift)
         columns.append(value)
@@ -124,7 +136,7 @@ def write_carried(group: Group, verdicts: memoryview, out: BinaryIO) -> None:
         _BYTES: Value(own.value[_BYTES].type, own.value[_BYTES].value + group.size),
         _ROWS: own.value[_ROWS],
         _OFFSET: Value(own.value[_BYTES].type, len(footer.MAGIC)),
-        _COMPRESSED: Value(own.value[_BYTES].type, out.tell() - len(footer.MAGIC)),
+        _COMPRESSED: Value(own.value[_BYTES].type, shift + out.tell() - len(footer.MAGIC)),
         7: Value(footer.I16, 0),
     }
     out.write(footer.joined_footer(fields, footer.written(whole), 1, group.rows))

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from . import footer
-from .carrying import Group, Uncarried, carried, schema_of, write_carried
+from .carrying import Group, Stretch, Uncarried, carried, schema_of, write_carried
 from .lines import Frame
 from .reading import Chunk
 from .scoring import RowVerdict, Scored
@@ -45,8 +45,8 @@ class Part(Protocol):
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk; returns how many were written."""
 
-    def end(self) -> None:
-        """All rows of the shard were written. Raises ``Uncarried``."""
+    def end(self) -> tuple[Stretch, ...]:
+        """All rows of the shard were written; returns what of the input goes into the output before them. Raises ``Uncarried``."""
 
     def close(self) -> None:
         """Let go, also where not all were written."""
@@ -161,8 +161,9 @@ class JsonlPart:
             return b"," + _encode(fields)[1:] + b"\n"
         return b"," + _encode(verdict)[1:] + b"\n"
 
-    def end(self) -> None:
+    def end(self) -> tuple[Stretch, ...]:
         """Nothing is held back."""
+        return ()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -200,8 +201,9 @@ class CsvPart:
             written += 1
         return written
 
-    def end(self) -> None:
+    def end(self) -> tuple[Stretch, ...]:
         """Nothing follows the last row."""
+        return ()
 
     def close(self) -> None:
         """Hand the rest to the file, which stays open."""
@@ -263,8 +265,9 @@ class ParquetPart:
             self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
         return int(batch.num_rows)
 
-    def end(self) -> None:
+    def end(self) -> tuple[Stretch, ...]:
         """The footer is written last."""
+        return ()
 
     def close(self) -> None:
         """Write the footer."""
@@ -298,8 +301,8 @@ class CarriedPart:
             raise Uncarried
         return scored.count
 
-    def end(self) -> None:
-        """Write the row group."""
+    def end(self) -> tuple[Stretch, ...]:
+        """Write the verdict's columns of the row group."""
         table = pa.Table.from_batches(self._held, schema=self._schema)
         if len(table) != self._group.rows:
             raise Uncarried
@@ -314,6 +317,7 @@ class CarriedPart:
             write_statistics=ranking,
         )
         write_carried(self._group, buffer.getbuffer(), self._file)
+        return self._group.stretches
 
     def close(self) -> None:
         """Nothing is held."""
@@ -370,8 +374,8 @@ class Joiner:
         csv.writer(text, lineterminator="\r\n").writerow(output_schema(self._job).names)
         return text.getvalue().encode("utf-8")
 
-    def add(self, part: Path, out: BinaryIO, rows: int) -> bytes:
-        """Append a part of so many rows to the output; returns what is to be remembered of it."""
+    def add(self, part: Path, out: BinaryIO, rows: int, before: tuple[Stretch, ...]) -> bytes:
+        """Append ``before`` and a part of so many rows to the output; returns what is to be remembered of it."""
         with part.open("rb") as file:
             footer.copy(file, out, os.fstat(file.fileno()).st_size)
         self.rows += rows
@@ -389,7 +393,7 @@ class ParquetJoiner(Joiner):
         """The magic bytes."""
         return footer.MAGIC
 
-    def add(self, part: Path, out: BinaryIO, rows: int) -> bytes:
+    def add(self, part: Path, out: BinaryIO, rows: int, before: tuple[Stretch, ...]) -> bytes:
         """Append the row groups of a part."""
         with part.open("rb") as file:
             file.seek(-8, io.SEEK_END)
@@ -398,6 +402,10 @@ class ParquetJoiner(Joiner):
             left = file.tell() - len(footer.MAGIC)
             fields = footer.read_footer(file.read(size))
             moved = footer.moved_row_groups(fields, out.tell() - len(footer.MAGIC), self.groups)
+            for path, start, size in before:
+                with open(path, "rb") as source:
+                    source.seek(start)
+                    footer.copy(source, out, size)
             file.seek(len(footer.MAGIC))
             footer.copy(file, out, left)
         self.groups += len(moved)

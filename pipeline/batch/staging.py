@@ -151,7 +151,7 @@ class FileOutput:
         """Take in the part of a shard, and delete it."""
         state = self.state
         data, bad, notes, _ = self._files
-        notes.write(self._joiner.add(done.part, data, done.summary.written))  # type: ignore[arg-type]
+        notes.write(self._joiner.add(done.part, data, done.summary.written, done.before))  # type: ignore[arg-type]
         bad.write(rejects)
         done.part.unlink()
         state.summary.merge(done.summary)
@@ -233,7 +233,7 @@ class StreamOutput:
 
     def add(self, done: Done, rejects: bytes) -> None:
         """Write the part of a shard."""
-        self._joiner.add(done.part, self._out, done.summary.written)
+        self._joiner.add(done.part, self._out, done.summary.written, done.before)
         self._out.flush()
         done.part.unlink()
         sys.stderr.write(rejects.decode("utf-8"))

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InputError
-from .carrying import Uncarried
+from .carrying import Stretch, Uncarried
 from .pages import quiet_page, score_pages
 from .reading import Chunk, Reader
 from .scoring import Scored, Scorer, load_scorer
@@ -30,10 +30,14 @@ from .summary import Summary
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A shard that was worked on: the part file, what it holds, what was rejected, and the lines that were passed."""
+    """A shard that was worked on.
+
+    ``part`` file, what of the input goes into the output ``before`` it, what they hold, what was rejected, and the lines passed.
+    """
 
     shard: Shard
     part: Path
+    before: tuple[Stretch, ...]
     summary: Summary
     rejects: list[Reject]
     lines: int
@@ -101,9 +105,9 @@ class Worker:
                     Reject(r.line + lines if r.line else 0, r.reason, r.message, r.rows, r.file) for r in chunk.rejects
                 ]
                 lines += chunk.lines
-            part.end()
+            before = part.end()
         summary.shorten()
-        return Done(shard, path, summary, rejects, lines)
+        return Done(shard, path, before, summary, rejects, lines)
 
     def _scored(self, chunk: Chunk) -> tuple[Scored, Chunk]:
         """Verdicts on a chunk, without the rows that turn out not to be text."""
