@@ -128,6 +128,17 @@ def test_settings_and_channels(classifier: Classifier, compiled: CompiledClassif
     assert_same(classifier, compiled, CORPUS[2::60], settings=replace(how, explain=False))
 
 
+def test_spans_that_hold_just_the_share_asked_for(classifier: Classifier, compiled: CompiledClassifier) -> None:
+    """One span of the text weighs four times another, which sums in other orders give only up to their last bits."""
+    how = CheckSettings(operating_point="high_recall")
+    texts = [
+        f"{a}{b * 4}。{b}" for a in ("", "小贷小贷。小贷。", "口子。", "贷款吗。") for b in ("几千", *CLASS_TERMS[::40])
+    ]
+    assert_same(classifier, compiled, texts, settings=how)
+    weights = [e.weight for e in compiled.check("小贷小贷。小贷。几千几千几千几千。几千", how).evidence]
+    assert weights == [0.2023, 0.0506]
+
+
 @pytest.mark.skipif(not BENCH.is_dir(), reason="the bench of real text does not lie beside the repository")
 def test_real_text(classifier: Classifier, compiled: CompiledClassifier) -> None:
     assert_same(classifier, compiled, rows(BENCH / "dev.jsonl"))

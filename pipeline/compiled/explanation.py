@@ -326,7 +326,7 @@ def choose(start: int, spans: int, count: int, weights: int, share: int, kept: i
         weight = get_double(weights, 2 * best)
         if kept_count == 0:
             highest = weight
-        elif weight < SHARE * highest:
+        elif rank < _rounded(SHARE * highest):
             break
         s = get4(spans, 2 * best)
         e = get4(spans, 2 * best + 1)

@@ -58,13 +58,14 @@ def explain(document: Document, window: tuple[int, int], artefact: Artefact, cod
         weight = sum(share[s - start : e - start])
         if round(weight, DIGITS) > 0:
             scored.append((weight, s, e))
-    # Equal weights may differ in their last bits: rounded, they go by position on every machine and in every scorer.
+    # Equal weights may differ in their last bits: rounded, they go by position on every machine and in every scorer, and a span that
+    # holds just the share that is asked for is kept.
     scored.sort(key=lambda c: (-round(c[0], DIGITS), c[1]))
     kept: list[Span] = []
     for weight, s, e in scored:
         if any(s < k.end and k.start < e for k in kept):
             continue
-        if len(kept) == KEEP or (kept and weight < SHARE * kept[0].weight):
+        if len(kept) == KEEP or (kept and round(weight, DIGITS) < round(SHARE * kept[0].weight, DIGITS)):
             break
         best = max(codes, key=lambda c: sum(by_code[c][s - start : e - start]), default=None)
         kept.append(Span(s, e, weight, best))
