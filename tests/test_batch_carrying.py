@@ -14,6 +14,7 @@ import pytest
 from batch_support import AD, TEXTS, judge, read_rejects
 
 from pipeline.batch import carrying, sinks, verdict_schema
+from pipeline.errors import InputError
 
 ROWS = 700
 
@@ -191,3 +192,26 @@ def test_old_writers_and_large_groups_are_written_anew(tmp_path: Path, monkeypat
     assert old != data
     source.write_bytes(old)
     assert carrying.carried(str(source), 0, 0, ROWS, schema) is None
+
+
+@pytest.mark.parametrize(("how", "code"), [("other", "E_INPUT_CHANGED"), ("removed", "E_INPUT_UNREADABLE")])
+def test_an_input_that_changes_before_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, code: str
+) -> None:
+    """The bytes copied are those that were decoded, or the run ends."""
+    source = tmp_path / "in.parquet"
+    pq.write_table(table(), source, row_group_size=200)
+    add = sinks.ParquetJoiner.add
+
+    def changed(self: Any, *values: Any) -> bytes:
+        if how == "removed":
+            source.unlink(missing_ok=True)
+        else:
+            pq.write_table(table().slice(1), source, row_group_size=200)
+        return add(self, *values)
+
+    monkeypatch.setattr(sinks.ParquetJoiner, "add", changed)
+    with pytest.raises(InputError) as error:
+        judge(tmp_path / "out.parquet", source)
+    assert error.value.code == code
+    assert not (tmp_path / "out.parquet").exists()

@@ -186,6 +186,19 @@ def test_each_damaged_member_is_told_of(tmp_path: Path) -> None:
     assert read_rejects(tmp_path / "out.jsonl") == [(ROWS + 1, "corrupt"), (3 * ROWS + 1, "corrupt")]
 
 
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_damaged_members_next_to_each_other_are_all_told_of(tmp_path: Path, packing: str) -> None:
+    parts = [member(n, packing) for n in range(5)]
+    for n in (1, 2, 3):
+        parts[n] = wrong_checksum(parts[n], packing)
+    source = tmp_path / f"in.jsonl.{packing}"
+    source.write_bytes(b"".join(parts))
+    summary = judge(tmp_path / "out.jsonl", source)
+    check(tmp_path / "out.jsonl", summary, 5, {1, 2, 3})
+    assert read_rejects(tmp_path / "out.jsonl") == [(n * ROWS + 1, "corrupt") for n in (1, 2, 3)]
+    assert summary.read == 5 * ROWS
+
+
 def test_a_file_whose_first_bytes_are_damaged_is_known_by_its_name(tmp_path: Path) -> None:
     for packing in ("gz", "zst"):
         source = tmp_path / f"in.jsonl.{packing}"
@@ -266,6 +279,46 @@ def test_rows_of_csv_behind_a_gap(tmp_path: Path) -> None:
         ("6", "q\nr"),
     ]
     assert summary.read == summary.judged + summary.rejected
+
+
+@pytest.mark.parametrize("behind", [b"", b"id,text\n9,xyz\n"])
+def test_a_line_behind_a_gap_is_only_named_where_there_is_one(tmp_path: Path, behind: bytes) -> None:
+    """``bgzip`` ends a file with an empty member."""
+    lines = [b"%d,abcdefgh\n" % i for i in range(9)]
+    parts = [gzip.compress(p) for p in (b"id,text\n", *(b"".join(lines[k : k + 3]) for k in (0, 3, 6)), behind)]
+    for n in (2, 3):
+        parts[n] = wrong_checksum(parts[n], "gz")
+    source = tmp_path / "in.csv.gz"
+    source.write_bytes(b"".join(parts))
+    summary = judge(tmp_path / "out.jsonl", source)
+    rejects = read_jsonl(tmp_path / "out.jsonl.rejects.jsonl")
+    assert [(r["line"], r["rows"], r.get("suspect")) for r in rejects] == [
+        (5, 3, None),
+        (8, 3, [11, 11] if behind else None),
+    ]
+    assert summary.suspect == bool(behind)
+
+
+def test_the_header_of_a_cut_file_is_no_suspect_row(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv.gz"
+    source.write_bytes(gzip.compress(b"id,text\n1,abc\n2,def\n")[:-3])
+    summary = judge(tmp_path / "out.jsonl", source)
+    (reject,) = read_jsonl(tmp_path / "out.jsonl.rejects.jsonl")
+    assert (reject["line"], reject["suspect"], summary.suspect) == (4, [2, 3], 2)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_wrong_bytes_further_down_do_not_change_the_header(tmp_path: Path, suffix: str) -> None:
+    """How much of a file is seen with its header depends on how it is read, so that must not decide over its names."""
+    rng = random.Random(1)
+    rows = [f"{i},{rng.getrandbits(400)}贷款\n".encode() for i in range(2000)]
+    rows[700] = b"700,\xff\xff\n"
+    data = "编号,text\n".encode() + b"".join(rows)
+    source = tmp_path / f"in.csv{suffix}"
+    source.write_bytes(pack(data, suffix[1:]) if suffix else data)
+    summary = judge(tmp_path / "out.csv", source)
+    assert (summary.judged, read_rejects(tmp_path / "out.csv")) == (1999, [(702, "undecodable")])
+    assert list(read_rows(tmp_path / "out.csv")[0])[:2] == ["编号", "text"]
 
 
 def test_csv_whose_header_is_lost(tmp_path: Path) -> None:

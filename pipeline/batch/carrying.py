@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from ..errors import InputError
 from . import footer
 from .footer import Value
 
@@ -35,11 +36,37 @@ class Uncarried(Exception):
 
 
 class Stretch(NamedTuple):
-    """Bytes of an input file."""
+    """Bytes of an input file, which had ``version`` (size in bytes, time of change in ns) when they were decoded."""
 
     path: str
     start: int
     size: int
+    version: tuple[int, int]
+
+    def copy(self, out: BinaryIO) -> None:
+        """Append them to ``out``. Raises ``InputError`` if the file is not what it was, and ``OSError``."""
+        try:
+            source = open(self.path, "rb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be read any more ({error.strerror}). Leave inputs where they are during a run.",
+                code="E_INPUT_UNREADABLE",
+            ) from error
+        with source:
+            if _version(os.fstat(source.fileno())) == self.version:
+                source.seek(self.start)
+                footer.copy(source, out, self.size)
+                if _version(os.fstat(source.fileno())) == self.version:
+                    return
+        raise InputError(
+            f"{self.path}: was changed while it was read. Leave inputs as they are during a run, and run again "
+            "without --resume.",
+            code="E_INPUT_CHANGED",
+        )
+
+
+def _version(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
 
 
 class Chunk(NamedTuple):
@@ -57,17 +84,18 @@ class Group(NamedTuple):
     rows: int
     size: int
     chunks: list[Chunk]
+    version: tuple[int, int]
 
     @property
     def stretches(self) -> tuple[Stretch, ...]:
         """Where its columns are."""
-        return tuple(Stretch(self.path, chunk.start, chunk.size) for chunk in self.chunks)
+        return tuple(Stretch(self.path, chunk.start, chunk.size, self.version) for chunk in self.chunks)
 
 
 def carried(path: str, group: int, start: int, stop: int, schema: tuple[Value, ...]) -> Group | None:
     """Row group ``group`` of a file if rows ``[start, stop)`` are all of it and its columns are those that begin ``schema``."""
     status = os.stat(path)
-    found = _footer(path, status.st_size, status.st_mtime_ns)
+    found = _footer(path, *_version(status))
     if found is None or start or not 0 < stop <= _MOST_ROWS or not _WRITERS.match(found[_WRITER].value):
         return None
     own = found[_SCHEMA].value[0]
@@ -78,7 +106,9 @@ def carried(path: str, group: int, start: int, stop: int, schema: tuple[Value, .
         return None
     chunks = [_chunk(value.value) for value in fields[_COLUMNS].value[0]]
     whole = [c for c in chunks if c is not None and len(footer.MAGIC) <= c.start < c.start + c.size < status.st_size]
-    return Group(path, stop, fields[_BYTES].value, whole) if len(whole) == len(chunks) else None
+    if len(whole) < len(chunks):
+        return None
+    return Group(path, stop, fields[_BYTES].value, whole, _version(status))
 
 
 def schema_of(written: bytes) -> tuple[Value, ...]:

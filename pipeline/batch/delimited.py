@@ -54,12 +54,15 @@ def _header(lines: bytes, item: Input) -> tuple[tuple[str, ...], str, int, int]:
     def feed() -> Iterator[str]:
         for line in lines[mark:].splitlines(keepends=True):
             taken.append(line)
-            yield line.decode(encoding, "replace")
+            yield line.decode("latin-1")
 
     try:
-        names = next(csv.reader(feed(), delimiter=DELIMITERS[item.kind]), [])
+        fields = next(csv.reader(feed(), delimiter=DELIMITERS[item.kind]), [])
     except csv.Error as error:
         raise InputError(f"{item.name}: the header cannot be read ({error}).", code="E_INPUT_HEADER") from error
+    # By its own bytes: how much of the file is seen with it differs, and what is wrong further down must not change the names.
+    own = encoding_of(b"".join(taken))
+    names = [field.encode("latin-1").decode(own, "replace") for field in fields]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InputError(f"{item.name}: column {twice[0]!r} stands twice in the header.", code="E_INPUT_HEADER")
@@ -69,11 +72,12 @@ def _header(lines: bytes, item: Input) -> tuple[tuple[str, ...], str, int, int]:
 def record_blocks(item: Input, columns: tuple[str, ...], wanted: int) -> Iterator[dict[str, Any]]:
     """Shards of whole records; ``payload`` is ``(encoding, column names, bytes)``."""
     source = whole_lines(raw_chunks(Path(item.path)))
-    lost = False
+    lost = opened = False
     for first in source:
         if isinstance(first, bytes):
             break
         lost |= isinstance(first, Damage)
+        opened |= isinstance(first, Opened)
         yield of_member(first)
     else:
         return
@@ -87,25 +91,28 @@ def record_blocks(item: Input, columns: tuple[str, ...], wanted: int) -> Iterato
         problem = Reject(0, "header", "lost with the damaged member") if lost else Reject(0, "other_columns", message)
         yield {"rejects": (problem,), "weight": item.size}
         return
+    if opened:  # anew, behind the header, which is no row
+        yield {**of_member(Opened()), "lead": lead}
+        lead = 0
     packed = is_compressed(Path(item.path))
     rest: Iterator[Piece] = chain([first[size:]], source)
-    damage: Damage | None
+    damaged: dict[str, Any] | None = None  # waits for what comes behind it
     while True:
         cutter = _Cutter(DELIMITERS[item.kind], wanted, rest)
         for piece in cutter.pieces():
             body = piece.pop("payload", b"")
+            if damaged is not None:
+                yield {**damaged, "headless": bool(body) or "opens" in piece}
+                damaged = None
             if body:
                 piece["payload"] = (encoding, names, body)
             yield {**piece, "lead": lead, "weight": 0 if packed else len(body)}
             lead = 0
-        damage = cutter.damage
-        if damage is None:
+        if damaged is not None:
+            yield damaged
+        if cutter.damage is None:
             break
-        yield {
-            **of_member(damage, lines_in(damage.lost) + cutter.unfinished),
-            "headless": damage.followed,
-            "lead": lead,
-        }
+        damaged = {**of_member(cutter.damage, lines_in(cutter.damage.lost) + cutter.unfinished), "lead": lead}
         lead = 0
     yield {"weight": item.size if packed else size, "lead": lead}
 

@@ -402,10 +402,8 @@ class ParquetJoiner(Joiner):
             left = file.tell() - len(footer.MAGIC)
             fields = footer.read_footer(file.read(size))
             moved = footer.moved_row_groups(fields, out.tell() - len(footer.MAGIC), self.groups)
-            for path, start, size in before:
-                with open(path, "rb") as source:
-                    source.seek(start)
-                    footer.copy(source, out, size)
+            for stretch in before:
+                stretch.copy(out)
             file.seek(len(footer.MAGIC))
             footer.copy(file, out, left)
         self.groups += len(moved)
