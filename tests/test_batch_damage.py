@@ -311,12 +311,12 @@ def test_the_header_of_a_cut_file_is_no_suspect_row(tmp_path: Path) -> None:
 def test_wrong_bytes_further_down_do_not_change_the_header(tmp_path: Path, suffix: str) -> None:
     """How much of a file is seen with its header depends on how it is read, so that must not decide over its names."""
     rng = random.Random(1)
-    rows = [f"{i},{rng.getrandbits(400)}贷款\n".encode() for i in range(2000)]
+    rows = [f"{i},{rng.getrandbits(400)}\n".encode() for i in range(2000)]
     rows[700] = b"700,\xff\xff\n"
     data = "编号,text\n".encode() + b"".join(rows)
     source = tmp_path / f"in.csv{suffix}"
     source.write_bytes(pack(data, suffix[1:]) if suffix else data)
-    summary = judge(tmp_path / "out.csv", source)
+    summary = judge(tmp_path / "out.csv", source, engine="compiled")
     assert (summary.judged, read_rejects(tmp_path / "out.csv")) == (1999, [(702, "undecodable")])
     assert list(read_rows(tmp_path / "out.csv")[0])[:2] == ["编号", "text"]
 
