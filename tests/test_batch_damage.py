@@ -544,12 +544,12 @@ def test_not_more_than_stated_is_held(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_blocks_end_where_a_member_opens_or_is_damaged() -> None:
-    damage = members.Damage("corrupt", "", b"lost\n", True, True)
+    damage = members.Damage("corrupt", "", b"lost\n", True)
     pieces: list[members.Piece] = [b"a\nb", members.Opened(), b"c\nd", damage, b"e\nf\n"]
     assert list(streams.blocks(iter(pieces), 100)) == [
         b"a\n",
         members.Opened(),
         b"bc\n",
-        members.Damage("corrupt", "", b"dlost\n", True, True),
+        members.Damage("corrupt", "", b"dlost\n", True),
         b"e\nf\n",
     ]

@@ -35,13 +35,15 @@ class Uncarried(Exception):
     """The rows do not go out as they came in, so they have to be written anew."""
 
 
-class Stretch(NamedTuple):
-    """Bytes of an input file, which had ``version`` (size in bytes, time of change in ns) when they were decoded."""
+class Stretches(NamedTuple):
+    """Bytes of an input file that had ``version`` (size in bytes, time of change in ns) when they were decoded.
+
+    ``places``: where each stretch begins, and how long it is.
+    """
 
     path: str
-    start: int
-    size: int
     version: tuple[int, int]
+    places: tuple[tuple[int, int], ...]
 
     def copy(self, out: BinaryIO) -> None:
         """Append them to ``out``. Raises ``InputError`` if the file is not what it was, and ``OSError``."""
@@ -54,8 +56,9 @@ class Stretch(NamedTuple):
             ) from error
         with source:
             if _version(os.fstat(source.fileno())) == self.version:
-                source.seek(self.start)
-                footer.copy(source, out, self.size)
+                for start, size in self.places:
+                    source.seek(start)
+                    footer.copy(source, out, size)
                 if _version(os.fstat(source.fileno())) == self.version:
                     return
         raise InputError(
@@ -87,9 +90,9 @@ class Group(NamedTuple):
     version: tuple[int, int]
 
     @property
-    def stretches(self) -> tuple[Stretch, ...]:
-        """Where its columns are."""
-        return tuple(Stretch(self.path, chunk.start, chunk.size, self.version) for chunk in self.chunks)
+    def stretches(self) -> Stretches:
+        """Its columns."""
+        return Stretches(self.path, self.version, tuple((chunk.start, chunk.size) for chunk in self.chunks))
 
 
 def carried(path: str, group: int, start: int, stop: int, schema: tuple[Value, ...]) -> Group | None:

@@ -36,14 +36,13 @@ class Damage:
     """A member is damaged; stands in the place of what is lost of it.
 
     ``reason`` is ``truncated``, ``corrupt`` or ``unreadable``; ``lost`` text that is not passed on; ``passed`` whether some was,
-    behind the last ``Opened``; ``followed`` whether there is another member.
+    behind the last ``Opened``.
     """
 
     reason: str
     message: str
     lost: bytes
     passed: bool
-    followed: bool
 
 
 Piece = bytes | Opened | Damage
@@ -210,9 +209,7 @@ def _member(steps: _Steps, packing: _Packing, most: int) -> Iterator[Piece]:
             passed = True
             yield Opened()
         yield from held.down_to(0)
-    yield Damage(
-        reason, f"the {packing.name} member at byte {begin:,} {problem}", b"".join(held.down_to(0)), passed, followed
-    )
+    yield Damage(reason, f"the {packing.name} member at byte {begin:,} {problem}", b"".join(held.down_to(0)), passed)
 
 
 def _decoded(steps: _Steps, begin: int, good: int, packing: _Packing) -> _Held:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from . import footer
-from .carrying import Group, Stretch, Uncarried, carried, schema_of, write_carried
+from .carrying import Group, Stretches, Uncarried, carried, schema_of, write_carried
 from .lines import Frame
 from .reading import Chunk
 from .scoring import RowVerdict, Scored
@@ -45,7 +45,7 @@ class Part(Protocol):
     def write(self, chunk: Chunk, scored: Scored) -> int:
         """Write the rows of a chunk; returns how many were written."""
 
-    def end(self) -> tuple[Stretch, ...]:
+    def end(self) -> Stretches | None:
         """All rows of the shard were written; returns what of the input goes into the output before them. Raises ``Uncarried``."""
 
     def close(self) -> None:
@@ -161,9 +161,9 @@ class JsonlPart:
             return b"," + _encode(fields)[1:] + b"\n"
         return b"," + _encode(verdict)[1:] + b"\n"
 
-    def end(self) -> tuple[Stretch, ...]:
+    def end(self) -> Stretches | None:
         """Nothing is held back."""
-        return ()
+        return None
 
     def close(self) -> None:
         """Nothing is held."""
@@ -201,9 +201,9 @@ class CsvPart:
             written += 1
         return written
 
-    def end(self) -> tuple[Stretch, ...]:
+    def end(self) -> Stretches | None:
         """Nothing follows the last row."""
-        return ()
+        return None
 
     def close(self) -> None:
         """Hand the rest to the file, which stays open."""
@@ -265,9 +265,9 @@ class ParquetPart:
             self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
         return int(batch.num_rows)
 
-    def end(self) -> tuple[Stretch, ...]:
+    def end(self) -> Stretches | None:
         """The footer is written last."""
-        return ()
+        return None
 
     def close(self) -> None:
         """Write the footer."""
@@ -301,7 +301,7 @@ class CarriedPart:
             raise Uncarried
         return scored.count
 
-    def end(self) -> tuple[Stretch, ...]:
+    def end(self) -> Stretches | None:
         """Write the verdict's columns of the row group."""
         table = pa.Table.from_batches(self._held, schema=self._schema)
         if len(table) != self._group.rows:
@@ -374,7 +374,7 @@ class Joiner:
         csv.writer(text, lineterminator="\r\n").writerow(output_schema(self._job).names)
         return text.getvalue().encode("utf-8")
 
-    def add(self, part: Path, out: BinaryIO, rows: int, before: tuple[Stretch, ...]) -> bytes:
+    def add(self, part: Path, out: BinaryIO, rows: int, before: Stretches | None) -> bytes:
         """Append ``before`` and a part of so many rows to the output; returns what is to be remembered of it."""
         with part.open("rb") as file:
             footer.copy(file, out, os.fstat(file.fileno()).st_size)
@@ -393,7 +393,7 @@ class ParquetJoiner(Joiner):
         """The magic bytes."""
         return footer.MAGIC
 
-    def add(self, part: Path, out: BinaryIO, rows: int, before: tuple[Stretch, ...]) -> bytes:
+    def add(self, part: Path, out: BinaryIO, rows: int, before: Stretches | None) -> bytes:
         """Append the row groups of a part."""
         with part.open("rb") as file:
             file.seek(-8, io.SEEK_END)
@@ -402,8 +402,8 @@ class ParquetJoiner(Joiner):
             left = file.tell() - len(footer.MAGIC)
             fields = footer.read_footer(file.read(size))
             moved = footer.moved_row_groups(fields, out.tell() - len(footer.MAGIC), self.groups)
-            for stretch in before:
-                stretch.copy(out)
+            if before is not None:
+                before.copy(out)
             file.seek(len(footer.MAGIC))
             footer.copy(file, out, left)
         self.groups += len(moved)

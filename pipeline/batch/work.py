@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InputError
-from .carrying import Stretch, Uncarried
+from .carrying import Stretches, Uncarried
 from .pages import quiet_page, score_pages
 from .reading import Chunk, Reader
 from .scoring import Scored, Scorer, load_scorer
@@ -37,7 +37,7 @@ class Done:
 
     shard: Shard
     part: Path
-    before: tuple[Stretch, ...]
+    before: Stretches | None
     summary: Summary
     rejects: list[Reject]
     lines: int

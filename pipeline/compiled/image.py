@@ -33,9 +33,8 @@ from .segmentation import _path as dictionary_path
 
 MOST = 4  # images that are left in a folder
 _MAGIC = b"loanlint tables\n"
-_HEAD = struct.Struct(
-    "<Q16s16sQ16x"
-)  # checksum of what follows it, magic, digest, bytes of the description; a cache line
+# Checksum of what follows it, magic, digest, bytes of the description; a cache line.
+_HEAD = struct.Struct("<Q16s16sQ16x")
 _CHECKSUM = 8  # bytes of it
 _PACKAGES = ("ahocorasick-rs", "jieba", "rjieba")
 
